@@ -1,0 +1,49 @@
+"""POST /v1/links."""
+
+from latchkey import http, telemetry
+from latchkey.catalogue import providers
+from latchkey.create import create_link
+from latchkey.errors import Issue, LatchkeyError, ValidationFailedError
+from latchkey.links import created_view
+from latchkey.settings import settings
+from latchkey.validation import Rules, create_link_issues
+
+
+@http.private
+def lambda_handler(request: http.Request) -> http.Response:
+    """Create a link, or answer again what an earlier request with the same Idempotency-Key was answered."""
+    integration = "none"
+    try:
+        body = request.json_object()
+        if body.get("integrationId") in list(providers()):
+            integration = body["integrationId"]
+        idempotency_key = request.header("idempotency-key")
+        if issues := create_link_issues(body, _rules(request)) + _idempotency_issues(idempotency_key):
+            raise ValidationFailedError(issues)
+        base_url = settings().link_base_url or f"https://{request.host}"
+        link, claim_code, replayed = create_link(body, request.caller, idempotency_key, base_url, request.now)
+    except LatchkeyError as error:
+        if error.status < 500:
+            telemetry.count("LinksRefused", integration)
+        raise
+    if not replayed:
+        telemetry.count("LinksCreated", integration)
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    return http.answer(201, created_view(link, claim_code), headers, {"linkId": link.link_id})
+
+
+def _rules(request: http.Request) -> Rules:
+    config = settings()
+    return Rules(
+        max_expires_in=config.max_expires_in,
+        webhook_ports=config.webhook_ports,
+        allow_loopback=config.allow_loopback_webhooks,
+        livemode=request.caller.livemode,
+        live_connectors=config.live_connectors,
+    )
+
+
+def _idempotency_issues(key: str | None) -> list[Issue]:
+    if key is None or (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        return []
+    return [Issue("Idempotency-Key", "must be 1 to 255 printable ASCII characters", "format")]

@@ -1,0 +1,5 @@
+"""Latchkey's shared layer.
+
+Inside, pure and without AWS: ids, urls, catalogue, validation, links.
+Edge: aws (clients and their errors), store (DynamoDB), sealing (KMS), telemetry, settings, http.
+"""

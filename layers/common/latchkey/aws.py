@@ -1,0 +1,78 @@
+"""AWS clients, and what becomes of their errors.
+
+botocore without boto3: its client is the same, and s3transfer, which boto3 imports, is not needed.
+"""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
+
+from latchkey.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
+
+# One call at its worst: 2 attempts x (1 s to connect + 2 s to answer) + at most 1 s between them = 7 s.
+# No request waits for more than four calls: 28 s, within the function's 29 s and the gateway's 30 s.
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 2},
+    # The calls are written here, typed and tested; checking each one again costs a tenth of its CPU.
+    parameter_validation=False,
+)
+
+_TRANSIENT = {
+    "InternalServerError",
+    "KMSInternalException",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+}
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+def _client(service: str) -> Any:
+    return _session().create_client(service, config=_CONFIG)
+
+
+@functools.cache
+def dynamodb() -> "DynamoDBClient":
+    """The environment's DynamoDB client."""
+    client: DynamoDBClient = _client("dynamodb")
+    return client
+
+
+@functools.cache
+def kms() -> "KMSClient":
+    """The environment's KMS client."""
+    client: KMSClient = _client("kms")
+    return client
+
+
+@contextmanager
+def unavailable_when_down() -> Iterator[None]:
+    """Turn a throttled, failing or unreachable service into UnavailableError.
+
+    Everything else passes as it is: a refused permission or a bad parameter is a fault of ours.
+    """
+    try:
+        yield
+    except HTTPClientError as error:
+        raise UnavailableError from error
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status >= 500 or status == 429 or error.response["Error"]["Code"] in _TRANSIENT:
+            raise UnavailableError from error
+        raise

@@ -1,0 +1,130 @@
+"""The catalogue: which integrations there are and what can be done at each, read from schemas/."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from glob import glob
+from hashlib import sha256
+from os.path import dirname
+from typing import Any, NamedTuple
+
+SCHEMAS = f"{dirname(__file__)}/schemas"
+
+
+class Operation(NamedTuple):
+    description: str
+    arguments: dict[str, Any] | None
+    """JSON Schema of the arguments; None for an operation that takes none."""
+    result: dict[str, Any]
+    """JSON Schema of the result."""
+
+
+class Provider(NamedTuple):
+    id: str
+    name: str
+    resources: dict[str, dict[str, Operation]]
+    """Resource name, then action, to operation."""
+
+
+class Document(NamedTuple):
+    """An answer's body and its strong entity tag."""
+
+    body: str
+    etag: str
+
+
+@cache
+def providers() -> Mapping[str, Provider]:
+    """All integrations by id, in the order of their ids."""
+    return load(SCHEMAS)
+
+
+@cache
+def providers_document() -> Document:
+    """What GET /v1/providers answers."""
+    return _document({"providers": [_on_the_wire(provider) for provider in providers().values()]})
+
+
+def provider_document(provider_id: str) -> Document | None:
+    """What GET /v1/providers/{integrationId} answers; None for an unknown id."""
+    return _provider_document(provider_id) if provider_id in providers() else None
+
+
+def load(schemas: str) -> dict[str, Provider]:
+    """Read the provider files of a schemas folder."""
+    found = (_provider(read_schema(path)) for path in glob(f"{schemas}/providers/*.json"))
+    return {provider.id: provider for provider in sorted(found, key=lambda provider: provider.id)}
+
+
+@cache
+def read_schema(path: str, pointer: str = "") -> Any:
+    """Read a JSON document, or the part of it at a JSON pointer, with every `$ref` replaced by its target.
+
+    A reference names a file relative to its own, with an optional pointer; what stands beside it
+    (a title, a description) replaces the target's. The answer is shared: it must not be changed.
+    """
+    part = _read(path)
+    for name in pointer.split("/")[1:]:
+        part = part[name]
+    return _inlined(part, path)
+
+
+def _inlined(value: Any, path: str) -> Any:
+    if isinstance(value, dict):
+        members = {
+            name: _inlined(item, path) for name, item in value.items() if name not in ("$schema", "$ref")
+        }
+        if "$ref" in value:
+            file, _, pointer = value["$ref"].partition("#")
+            return read_schema(f"{dirname(path)}/{file}" if file else path, pointer) | members
+        return members
+    if isinstance(value, list):
+        return [_inlined(item, path) for item in value]
+    return value
+
+
+@cache
+def _read(path: str) -> Any:
+    with open(path, "rb") as file:
+        return json.load(file)
+
+
+def _provider(content: dict[str, Any]) -> Provider:
+    resources = {
+        resource["name"]: {
+            action: Operation(**operation) for action, operation in resource["operations"].items()
+        }
+        for resource in content["resources"]
+    }
+    return Provider(content["id"], content["name"], resources)
+
+
+@cache
+def _provider_document(provider_id: str) -> Document:
+    return _document(_on_the_wire(providers()[provider_id]))
+
+
+def _on_the_wire(provider: Provider) -> dict[str, Any]:
+    return {
+        "id": provider.id,
+        "name": provider.name,
+        "resources": [
+            {
+                "name": name,
+                "operations": {
+                    action: {
+                        "description": operation.description,
+                        "arguments": operation.arguments,
+                        "result": operation.result,
+                    }
+                    for action, operation in operations.items()
+                },
+            }
+            for name, operations in provider.resources.items()
+        ],
+    }
+
+
+def _document(content: dict[str, Any]) -> Document:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return Document(body, f'"{sha256(body.encode()).hexdigest()[:32]}"')

@@ -1,0 +1,78 @@
+"""Create Link: one put, two when there are arguments to seal."""
+
+import hmac
+from typing import Any
+
+from latchkey import ids, sealing, store, strictjson, telemetry, urls
+from latchkey.auth import Caller
+from latchkey.errors import IdempotencyKeyReusedError, UnavailableError
+from latchkey.links import DEFAULT_EXPIRES_IN, Link, Operation
+from latchkey.settings import settings
+
+ARGUMENTS = "arguments"
+
+
+def create_link(
+    body: dict[str, Any], caller: Caller, idempotency_key: str | None, base_url: str, now: int
+) -> tuple[Link, str, bool]:
+    """Make a link of a validated body; returns it, its claim code, and whether it had been there before.
+
+    With an Idempotency-Key the claim code, and from it the link's id, are derived from the API key and
+    that key: a repeated request meets its own link, and no response is stored to replay.
+    Raises IdempotencyKeyReusedError when that link was made of another body.
+    """
+    if idempotency_key is None:
+        claim_code, fingerprint = ids.new_claim_code(), None
+    else:
+        claim_code = ids.derived_claim_code(caller.api_key, idempotency_key)
+        fingerprint = ids.keyed_digest(caller.api_key, "body", strictjson.canonical(body))
+    link_id = ids.link_id(claim_code)
+    arguments = [operation.get("arguments") or None for operation in body["operations"]]
+    return_url = body.get("returnUrl")
+    link = Link(
+        link_id=link_id,
+        owner=caller.owner,
+        livemode=caller.livemode,
+        integration_id=body["integrationId"],
+        operations=tuple(Operation(o["resource"], o["action"]) for o in body["operations"]),
+        status="pending",
+        base_url=base_url,
+        created_at=now,
+        updated_at=now,
+        expires_at=now + 1000 * int(body.get("expiresIn", DEFAULT_EXPIRES_IN)),
+        write_token=ids.new_token(),
+        sealed_arguments=any(arguments),
+        debug=body.get("debug", False),
+        webhook_url=body.get("webhookUrl"),
+        return_url=None if return_url is None else urls.add_link_id(return_url, link_id),
+        external_user_id=body.get("externalUserId"),
+        metadata=body.get("metadata"),
+        fingerprint=fingerprint,
+    )
+    if link.sealed_arguments:  # first, so that no link can be claimed before its arguments are there
+        sealed = sealing.seal(
+            strictjson.canonical(arguments),
+            key_id=settings().sealing_key,
+            account=caller.account,
+            link_id=link_id,
+            purpose=ARGUMENTS,
+            now=now,
+        )
+        store.put_arguments(link, sealed)
+    stored = store.put_link(link)
+    # The token, not the outcome of the put: a put whose answer was lost is sent again and finds itself.
+    if stored.write_token == link.write_token:
+        return stored, claim_code, False
+    if link.sealed_arguments:
+        _take_back_arguments(link)
+    if fingerprint is None or not hmac.compare_digest(stored.fingerprint or b"", fingerprint):
+        raise IdempotencyKeyReusedError
+    return stored, claim_code, True
+
+
+def _take_back_arguments(link: Link) -> None:
+    try:
+        store.delete_arguments(link)
+    except UnavailableError:
+        # They are sealed and nothing refers to them; the table's TTL deletes them.
+        telemetry.logger.warning("sealed arguments left to the TTL", linkId=link.link_id)

@@ -1,0 +1,92 @@
+"""Every failure a caller can meet, with its status and code.
+
+LatchkeyError
++-- ValidationFailedError        400
++-- UnauthorizedError            401
++-- NotFoundError                404
++-- TooLargeError                413
++-- UnsupportedMediaTypeError    415
++-- IdempotencyKeyReusedError    422
++-- UnavailableError             503
+
+Whatever else is raised is a fault of ours and becomes 500 `internal`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing wrong with a request: where, what is wanted, and a code for machines."""
+
+    path: str
+    message: str
+    code: str
+
+
+class LatchkeyError(Exception):
+    """A failure that the caller is told about; its text holds nothing secret."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    headers: ClassVar[dict[str, str]] = {}
+    message: str = ""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or self.message
+        super().__init__(self.message)
+
+
+class ValidationFailedError(LatchkeyError):
+    """The request does not fit the contract; every issue is listed."""
+
+    status, code, message = 400, "validation_failed", "Validation failed"
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        super().__init__()
+        self.issues = issues
+
+
+class UnauthorizedError(LatchkeyError):
+    """No API key, or one that is malformed, unknown or revoked."""
+
+    status, code = 401, "unauthorized"
+    message = "Send a valid API key as Authorization: Bearer lk_test_... or lk_live_..."
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class NotFoundError(LatchkeyError):
+    """Unknown, malformed or somebody else's: one answer for all three."""
+
+    status, code, message = 404, "not_found", "There is no such resource for this API key"
+
+
+class TooLargeError(LatchkeyError):
+    """The body is over the limit."""
+
+    status, code, message = 413, "too_large", "The body must be at most 256 KiB"
+
+
+class UnsupportedMediaTypeError(LatchkeyError):
+    """The body is not declared as JSON."""
+
+    status, code, message = 415, "unsupported_media_type", "Send the body as Content-Type: application/json"
+
+
+class IdempotencyKeyReusedError(LatchkeyError):
+    """The Idempotency-Key belongs to a request with another body."""
+
+    status, code = 422, "idempotency_key_reused"
+    message = "This Idempotency-Key was used with another body; use a new key for a new request"
+
+
+class UnavailableError(LatchkeyError):
+    """A dependency is throttled or out of reach, after bounded retries."""
+
+    status, code = 503, "unavailable"
+    message = (
+        "Temporarily unavailable; send the same request again, with the same Idempotency-Key if it has one"
+    )
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "2"}

@@ -1,0 +1,134 @@
+"""From an HTTP API event to a handler, and from what it returns or raises to an answer."""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from latchkey import auth, aws, strictjson, telemetry
+from latchkey.errors import (
+    Issue,
+    LatchkeyError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    ValidationFailedError,
+)
+
+MAX_BODY_BYTES = 256 * 1024
+
+_INTERNAL = {
+    "error": "Something went wrong on our side; try again, and quote the requestId if it lasts",
+    "code": "internal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: its body is JSON text, None for none."""
+
+    status: int
+    body: str | None
+    headers: dict[str, str] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+def answer(
+    status: int, content: Any, headers: dict[str, str] | None = None, log: dict[str, Any] | None = None
+) -> Response:
+    """A JSON answer; `log` is added to the request's log line."""
+    return Response(status, _json(content), headers or {}, log or {})
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to a private route: its caller is known."""
+
+    event: dict[str, Any] = field(repr=False)
+    caller: auth.Caller
+    now: int  # milliseconds
+
+    def header(self, name: str) -> str | None:
+        """A header's value; names are lower case."""
+        value: str | None = self.event["headers"].get(name)
+        return value
+
+    @property
+    def path_parameters(self) -> dict[str, str]:
+        """The parameters of the route's path, by name."""
+        return self.event.get("pathParameters") or {}
+
+    @property
+    def host(self) -> str:
+        """The domain that the request was sent to."""
+        name: str = self.event["requestContext"]["domainName"]
+        return name
+
+    def json_object(self) -> dict[str, Any]:
+        """The body; raises UnsupportedMediaTypeError, TooLargeError or ValidationFailedError, in this order."""
+        media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaTypeError
+        text = self.event.get("body") or ""
+        if self.event.get("isBase64Encoded"):
+            try:
+                body = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                raise ValidationFailedError([Issue("", "must be valid JSON", "json")]) from None
+        else:
+            # surrogatepass: half a pair, which the gateway does not send, is refused as JSON.
+            body = text.encode("utf-8", "surrogatepass")
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLargeError
+        return strictjson.read_object(body)
+
+
+def private(handle: Callable[[Request], Response]) -> telemetry.LambdaHandler:
+    """Make a Lambda handler of a route that needs an API key.
+
+    Whatever happens, the caller gets an answer of the contract's shape and the log gets one line.
+    """
+    # Connecting takes longest: done while Lambda starts the environment, not during a request.
+    aws.dynamodb()
+
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        now = time.time_ns() // 1_000_000
+        line: dict[str, Any] = {
+            "requestId": event["requestContext"]["requestId"],
+            "route": event["routeKey"],
+        }
+        try:
+            caller = auth.authenticate(event["headers"].get("authorization", ""), now)
+            line |= {"account": caller.account, "livemode": caller.livemode}
+            response = handle(Request(event, caller, now))
+        except LatchkeyError as error:
+            response = _failure(error, line["requestId"])
+        except Exception as error:  # noqa: BLE001 # the last line of defence: nothing may reach the gateway
+            telemetry.logger.error("unexpected", **line, **telemetry.unexpected(error))
+            response = answer(500, _INTERNAL | {"requestId": line["requestId"]})
+        telemetry.logger.info("request", **line, status=response.status, **response.log)
+        headers = {"X-Request-Id": line["requestId"], "Cache-Control": "no-store"} | response.headers
+        if response.body is None:
+            return {"statusCode": response.status, "headers": headers}
+        headers["Content-Type"] = "application/json"
+        return {"statusCode": response.status, "headers": headers, "body": response.body}
+
+    return telemetry.traced(handler)
+
+
+def _failure(error: LatchkeyError, request_id: str) -> Response:
+    content: dict[str, Any] = {"error": error.message, "code": error.code, "requestId": request_id}
+    log: dict[str, Any] = {"code": error.code}
+    if isinstance(error, ValidationFailedError):
+        content["issues"] = [
+            {"path": issue.path, "message": issue.message, "code": issue.code} for issue in error.issues
+        ]
+        # Codes only: a path may hold any name that the caller gave to a member.
+        log["issues"] = sorted({issue.code for issue in error.issues})
+    return answer(error.status, content, dict(error.headers), log)

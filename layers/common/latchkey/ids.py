@@ -1,0 +1,88 @@
+"""Ids, claim codes and API keys: how they are made, derived and recognised.
+
+Base62 keeps them safe in URLs and selectable with a double click.
+"""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_BYTES = 16  # 128 bits
+_ID_CHARS = 22  # 62**22 > 2**128
+
+_KEY_RANDOM_CHARS = 30  # 178 bits
+_KEY_CHECKSUM_CHARS = 6  # 62**6 > 2**32
+_KEY_PREFIXES = {"lk_live_": True, "lk_test_": False}
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def _checksum(text: str) -> str:
+    return _base62(zlib.crc32(text.encode()), _KEY_CHECKSUM_CHARS)
+
+
+def new_api_key(*, livemode: bool) -> str:
+    """`lk_live_` or `lk_test_`, 30 random characters, and the CRC32 of all before it in 6."""
+    prefix = "lk_live_" if livemode else "lk_test_"
+    body = prefix + "".join(secrets.choice(_ALPHABET) for _ in range(_KEY_RANDOM_CHARS))
+    return body + _checksum(body)
+
+
+def api_key_mode(key: str) -> bool | None:
+    """Whether the key is a live one; None for what cannot be a key, found without any look-up."""
+    livemode = _KEY_PREFIXES.get(key[:8])
+    if livemode is None or len(key) != 8 + _KEY_RANDOM_CHARS + _KEY_CHECKSUM_CHARS or not key.isascii():
+        return None
+    body, checksum = key[:-_KEY_CHECKSUM_CHARS], key[-_KEY_CHECKSUM_CHARS:]
+    return livemode if _checksum(body) == checksum else None
+
+
+def api_key_hash(key: str) -> str:
+    """SHA-256 in hex: 178 random bits need no slow hash."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def new_claim_code() -> str:
+    """`clm_` and 128 random bits."""
+    return "clm_" + _base62(int.from_bytes(secrets.token_bytes(_ID_BYTES)), _ID_CHARS)
+
+
+def derived_claim_code(api_key: str, idempotency_key: str) -> str:
+    """The one claim code that belongs to this Idempotency-Key of this API key.
+
+    Whoever repeats the request gets the same code again, though nobody has stored it.
+    """
+    digest = keyed_digest(api_key, "claim-code", idempotency_key.encode())
+    return "clm_" + _base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)
+
+
+def link_id(claim_code: str) -> str:
+    """The link that a claim code opens: a one-way function of the code.
+
+    A claim is thus found by its code alone, and the store, which knows the id, cannot tell the code.
+    """
+    digest = hashlib.sha256(b"latchkey link id\0" + claim_code.encode()).digest()
+    return "link_" + _base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)
+
+
+def is_link_id(text: str) -> bool:
+    """Whether the text has the form of a link id."""
+    return len(text) == 5 + _ID_CHARS and text.startswith("link_") and text.isascii() and text[5:].isalnum()
+
+
+def keyed_digest(api_key: str, purpose: str, message: bytes) -> bytes:
+    """HMAC-SHA256 under the API key, distinct for each purpose."""
+    return hmac.digest(api_key.encode(), purpose.encode() + b"\0" + message, "sha256")
+
+
+def new_token() -> str:
+    """96 random bits, for what has to be unique and not secret."""
+    return _base62(int.from_bytes(secrets.token_bytes(12)), 17)

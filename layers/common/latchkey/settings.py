@@ -1,0 +1,57 @@
+"""The environment, read once."""
+
+import functools
+import os
+from dataclasses import dataclass
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or has no valid value; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the template's parameters and resources say."""
+
+    links_table: str
+    secrets_table: str
+    sealing_key: str  # ARN
+    link_base_url: str  # "" means the address at which the API was called
+    max_expires_in: int  # seconds
+    retention_days: int
+    live_connectors: frozenset[str]  # integrations that have one
+    webhook_ports: frozenset[int]
+    allow_loopback_webhooks: bool
+
+
+def _read(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise SettingsError(f"environment variable {name} is not set") from None
+
+
+def _integer(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(f"environment variable {name} must be a whole number")
+    return int(text)
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this environment; raises SettingsError, naming the variable."""
+    return Settings(
+        links_table=_read("LINKS_TABLE"),
+        secrets_table=_read("SECRETS_TABLE"),
+        sealing_key=_read("SEALING_KEY"),
+        link_base_url=_read("LINK_BASE_URL"),
+        max_expires_in=_integer("MAX_EXPIRES_IN", _read("MAX_EXPIRES_IN")),
+        retention_days=_integer("RETENTION_DAYS", _read("RETENTION_DAYS")),
+        live_connectors=frozenset(
+            pair.partition("=")[0] for pair in _read("LIVE_CONNECTORS").split(",") if pair
+        ),
+        webhook_ports=frozenset(
+            _integer("WEBHOOK_PORTS", port.strip()) for port in _read("WEBHOOK_PORTS").split(",")
+        ),
+        allow_loopback_webhooks=_read("ALLOW_LOOPBACK_WEBHOOKS") == "true",
+    )

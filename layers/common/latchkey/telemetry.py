@@ -1,0 +1,50 @@
+"""Logger, metrics and tracer, made once; what they are given holds no secret.
+
+Keys travel with each call and are never appended, so none outlives its request. Responses, events and
+exception texts are never recorded: any of them may hold what a user typed.
+"""
+
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics
+
+# Names, levels and the namespace come from Powertools' own variables in the template.
+logger = Logger()
+_metrics = Metrics()
+
+type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def count(name: str, integration: str) -> None:
+    """Count one event of an integration; only ids of the catalogue, or "none", keep the metric bounded."""
+    _metrics.add_dimension("integration", integration)
+    _metrics.add_metric(name=name, unit="Count", value=1)
+    _metrics.flush_metrics()
+
+
+def unexpected(error: BaseException) -> dict[str, Any]:
+    """What may be logged of an exception that nobody foresaw: its type and where, never its text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "exception": type(error).__qualname__,
+        "stack": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
+def traced(handler: LambdaHandler) -> LambdaHandler:
+    """The handler with a subsegment for each AWS call, when the deployer asked for that.
+
+    The X-Ray SDK takes 0.1 s to import, so it is left out otherwise; Lambda's own segments need none of it.
+    """
+    if os.environ.get("POWERTOOLS_TRACE_DISABLED", "true") == "true":
+        return handler
+    from aws_lambda_powertools.tracing import Tracer
+
+    traced_handler: LambdaHandler = Tracer().capture_lambda_handler(
+        handler, capture_response=False, capture_error=False
+    )
+    return traced_handler

@@ -1,0 +1,219 @@
+"""What is wrong with a request: every issue at once, in words that say what is wanted.
+
+A message is made of the schema alone, of its `description`s and property names, and so it never
+repeats a value of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from latchkey.catalogue import SCHEMAS, Operation, providers, read_schema
+from latchkey.errors import Issue
+from latchkey.urls import InvalidUrl, check_return_url, parse_webhook_url
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+MAX_ISSUES = 1000
+MAX_HINTS = 20  # unknown fields of one object that get a "did you mean": each costs a comparison
+
+_SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_CODES = {"type": "type", **dict.fromkeys(_SIZES + _BOUNDS, "range")}  # by keyword; all others: "schema"
+_WEIGHT = {"type": 4, "required": 3, "unknown_field": 2, "range": 1, "schema": 0}
+_ANY_ACTION: Mapping[str, Operation | None] = {"read": None, "write": None}
+
+
+class Rules(NamedTuple):
+    """What a deployment and the API key add to the schema of a link."""
+
+    max_expires_in: int  # seconds
+    webhook_ports: frozenset[int]
+    allow_loopback: bool  # webhooks by http to 127.0.0.1
+    livemode: bool
+    live_connectors: frozenset[str]  # integrations that can be used in live mode
+
+
+class Validator(NamedTuple):
+    schema: dict[str, Any]
+    compiled: jsonschema_rs.Draft202012Validator
+
+
+def validator(schema: dict[str, Any]) -> Validator:
+    """Compile a JSON Schema (2020-12) that holds no `$ref`."""
+    import jsonschema_rs
+
+    formats = {"card-number": _passes_luhn}
+    return Validator(
+        schema, jsonschema_rs.Draft202012Validator(schema, formats=formats, validate_formats=True)
+    )
+
+
+def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/links; an empty list when nothing is."""
+    wire = _create_link_validator(rules.max_expires_in)
+    issues = schema_issues(wire, _clipped(body, wire.schema))
+    if any(issue.code == "json" for issue in issues):
+        return issues
+    refused = {issue.path for issue in issues}
+
+    def accepted(path: str, holder: dict[str, Any]) -> Any:
+        """The member of `holder` that the path ends in; None when it is absent or already refused."""
+        return None if path in refused else holder.get(path.rpartition(".")[2])
+
+    def judge_url(path: str, check: Callable[[str], object]) -> None:
+        if (url := accepted(path, body)) is not None:
+            try:
+                check(url)
+            except InvalidUrl as invalid:
+                issues.append(Issue(path, str(invalid), "format"))
+
+    integration_id = accepted("integrationId", body)
+    provider = providers().get(integration_id)
+    if integration_id is not None:
+        if provider is None:
+            issues.append(_unknown("integrationId", "unknown_integration", integration_id, providers()))
+        elif rules.livemode and integration_id not in rules.live_connectors:
+            issues.append(Issue("integrationId", "not available in live mode", "unknown_integration"))
+
+    for index, operation in enumerate(accepted("operations", body) or ()):
+        at = f"operations.{index}"
+        if at in refused:
+            continue
+        actions: Mapping[str, Operation | None] = _ANY_ACTION
+        resource, action = accepted(f"{at}.resource", operation), accepted(f"{at}.action", operation)
+        if provider and resource is not None:
+            if resource in provider.resources:
+                actions = provider.resources[resource]
+            else:
+                issues.append(_unknown(f"{at}.resource", "unknown_resource", resource, provider.resources))
+        if action is not None:
+            if action not in actions:
+                issues.append(_unknown(f"{at}.action", "unknown_action", action, actions))
+            elif provider and actions[action] and f"{at}.arguments" not in refused:
+                arguments = _arguments_validator(provider.id, resource, action)
+                issues += schema_issues(arguments, operation.get("arguments", {}), f"{at}.arguments")
+
+    judge_url("webhookUrl", lambda url: parse_webhook_url(url, rules.webhook_ports, rules.allow_loopback))
+    judge_url("returnUrl", check_return_url)
+    if len(issues) > MAX_ISSUES:
+        unlisted = len(issues) - MAX_ISSUES + 1
+        issues[MAX_ISSUES - 1 :] = [Issue("", f"has {unlisted} more issues that are not listed", "range")]
+    return issues
+
+
+def schema_issues(validator: Validator, value: Any, path: str = "") -> list[Issue]:
+    """All that is wrong with a JSON value by its schema, one issue per path, each path beginning with `path`.
+
+    A value that fails in several ways is told of its type, else its size, else its form. Of a container
+    with too many members only that is told. Never raises, and no message holds anything of the value.
+    """
+    try:
+        errors = list(validator.compiled.iter_errors(value))
+    except ValueError:
+        return [Issue(path, "must be Unicode text nested at most 64 levels deep", "json")]
+    found: dict[tuple[str | int, ...], tuple[str, str]] = {}
+    crowded = set()
+    for error in errors:
+        if error.kind.name in ("maxItems", "maxProperties"):
+            crowded.add(tuple(error.instance_path))
+        for location, message, code in _translated(error, validator.schema):
+            if location not in found or _WEIGHT[code] > _WEIGHT[found[location][1]]:
+                found[location] = message, code
+    prefix = (path,) if path else ()
+    return [
+        Issue(".".join(map(str, prefix + location)), message, code)
+        for location, (message, code) in found.items()
+        if not any(location[:depth] in crowded for depth in range(len(location)))
+    ]
+
+
+def _translated(
+    error: jsonschema_rs.ValidationError, schema: dict[str, Any]
+) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Location, message and code of what one error of the validator says; its own text holds values."""
+    from jsonschema_rs import ValidationErrorKind as Kind
+
+    location = tuple(error.instance_path)
+    failed: Any = schema
+    for step in error.schema_path[:-1]:
+        failed = failed[step]
+    match error.kind:
+        case Kind.Required(missing):
+            yield (*location, missing), "is required", "required"
+        case Kind.AdditionalProperties(unexpected):
+            known = failed.get("properties", {})
+            for count, name in enumerate(unexpected):
+                hint = _hint(name, known) if count < MAX_HINTS else ""
+                yield (*location, name), f"is not a known field{hint}", "unknown_field"
+        case kind:
+            if isinstance(kind, Kind.PropertyNames):
+                location, kind = (*location, str(kind.error.instance)), kind.error.kind
+            wanted = failed.get("description", "a value that fits the schema")
+            yield location, f"must be {wanted}", _CODES.get(kind.name, "schema")
+
+
+def _unknown(path: str, code: str, value: str, choices: Iterable[str]) -> Issue:
+    quoted = [f'"{choice}"' for choice in choices]
+    listed = f"one of {', '.join(quoted)}" if len(quoted) > 2 else " or ".join(quoted)
+    return Issue(path, f"must be {listed}{_hint(value, choices)}", code)
+
+
+def _hint(word: str, choices: Iterable[str]) -> str:
+    """The nearest choice at most two edits away, case ignored; a transposition is two edits."""
+    close = [
+        (edits, choice)
+        for choice in choices
+        if abs(len(choice) - len(word)) <= 2 and (edits := _edits(word.lower(), choice.lower())) <= 2
+    ]
+    return f'; did you mean "{min(close)[1]}"?' if close else ""
+
+
+def _edits(a: str, b: str) -> int:
+    """How many insertions, deletions and substitutions turn one word into the other (Levenshtein)."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        above, row = row, [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (x != y)))
+    return row[-1]
+
+
+def _passes_luhn(number: str) -> bool:
+    if not (number.isascii() and number.isdigit()):
+        return False
+    digits = [int(digit) for digit in reversed(number)]
+    return (sum(digits[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10 == 0
+
+
+def _clipped(body: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The body with its over-long members cut to one more than allowed, to bound what a refusal costs."""
+    return {name: _cut(value, schema["properties"].get(name, {})) for name, value in body.items()}
+
+
+def _cut(value: Any, schema: dict[str, Any]) -> Any:
+    if isinstance(value, list) and "maxItems" in schema:
+        return value[: schema["maxItems"] + 1]
+    if isinstance(value, dict) and "maxProperties" in schema:
+        return dict(islice(value.items(), schema["maxProperties"] + 1))
+    return value
+
+
+@cache
+def _create_link_validator(max_expires_in: int) -> Validator:
+    schema = read_schema(f"{SCHEMAS}/create_link_request.json")
+    expires_in = schema["properties"]["expiresIn"] | {
+        "description": f"an integer from 1 to {max_expires_in} (seconds)",
+        "maximum": max_expires_in,
+    }
+    return validator(schema | {"properties": schema["properties"] | {"expiresIn": expires_in}})
+
+
+@cache
+def _arguments_validator(integration_id: str, resource: str, action: str) -> Validator:
+    takes_none = {"type": "object", "properties": {}, "additionalProperties": False}
+    return validator(providers()[integration_id].resources[resource][action].arguments or takes_none)

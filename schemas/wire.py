@@ -1,0 +1,424 @@
+"""Every answer of the API, as strict models: they judge real answers in the tests and make openapi.json.
+
+`python -m schemas.wire` writes openapi.json. No function imports this: pydantic would take a third of
+a cold start.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+HERE = Path(__file__).parent
+
+# At least 96 random bits, 128 in a claim code.
+LinkId = Annotated[str, Field(pattern=r"^link_[A-Za-z0-9_-]{16,}$", examples=["link_3Jb7sXyQm0KfT4ZpWn8VdC"])]
+ClaimCode = Annotated[
+    str, Field(pattern=r"^clm_[A-Za-z0-9_-]{22,}$", examples=["clm_5uYhR2cGtE9oLxAqBv1NwM"])
+]
+SessionId = Annotated[str, Field(pattern=r"^sess_[A-Za-z0-9_-]{16,}$")]
+Time = Annotated[int, Field(ge=0, description="Milliseconds since 1970-01-01 UTC", examples=[1704067200000])]
+Count = Annotated[int, Field(ge=0)]
+Action = Literal["read", "write"]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
+
+
+class Operation(Model):
+    """An operation as answers show it: never with its arguments."""
+
+    resource: str
+    action: Action
+
+
+class CreatedLink(Model):
+    """A link that has just been made. No other answer holds the claim code."""
+
+    link_id: LinkId
+    claim_code: ClaimCode
+    integration_id: str
+    operations: Annotated[list[Operation], Field(min_length=1, max_length=20)]
+    status: Literal["pending"]
+    app_clip_url: str = Field(
+        pattern=r"^https?://[^?#]+/link_[A-Za-z0-9_-]+\?code=clm_[A-Za-z0-9_-]+$",
+        description="What the client SDK starts from; it holds the claim code.",
+    )
+    # A default_factory leaves a field out of `required` and still refuses null.
+    return_url: str = Field(default_factory=str, description="As given, with linkId in its query.")
+    expires_at: Time
+    created_at: Time
+
+
+class OperationProgress(Operation):
+    status: Literal["pending", "running", "succeeded", "failed", "skipped"]
+
+
+class LinkFailure(Model):
+    """Why a link failed."""
+
+    code: Literal[
+        "LOGIN_FAILED",
+        "USER_CANCELED",
+        "CLIENT_TIMEOUT",
+        "AUTOMATION_ERROR",
+        "RESULT_VALIDATION_ERROR",
+        "CONNECTION_FAILED",
+        "OUTCOME_UNKNOWN",
+        "INTERNAL_ERROR",
+    ]
+    message: str
+    operation_index: Count | None = Field(description="The operation that was running, counted from 0.")
+
+
+class WebhookState(Model):
+    status: Literal["none", "pending", "delivered", "exhausted"]
+    attempts: Count
+    next_attempt_at: Time | None
+
+
+class Step(Model):
+    """A step of the life of a link or of its session."""
+
+    at: Time
+    event: str
+    operation_index: Count = Field(default_factory=int)
+    duration_ms: Count = Field(default_factory=int)
+
+
+class Link(Model):
+    """A link; what has no value is null."""
+
+    link_id: LinkId
+    integration_id: str
+    operations: Annotated[list[OperationProgress], Field(min_length=1, max_length=20)]
+    status: Literal["pending", "active", "complete", "failed", "expired", "canceled"]
+    livemode: bool
+    debug: bool
+    external_user_id: str | None
+    metadata: dict[str, str] | None
+    return_url: str | None
+    session_id: SessionId | None
+    result: dict[str, JsonValue] | None = Field(
+        description="Only when complete; of several operations: `operations`, each with its `data`."
+    )
+    error: LinkFailure | None
+    webhook: WebhookState
+    created_at: Time
+    updated_at: Time
+    claimed_at: Time | None
+    completed_at: Time | None
+    expires_at: Time
+    timeline: Annotated[list[Step], Field(max_length=200)] = Field(
+        default_factory=list, description="Only of a link made with `debug: true`."
+    )
+
+    @model_validator(mode="after")
+    def _timeline_with_debug_only(self) -> "Link":
+        if ("timeline" in self.model_fields_set) != self.debug:
+            raise ValueError("timeline is there exactly when debug is true")
+        return self
+
+
+class CatalogueOperation(Model):
+    description: str = Field(description="What is done, as the user is told.")
+    arguments: dict[str, JsonValue] | None = Field(
+        description="JSON Schema 2020-12; null when it takes none."
+    )
+    result: dict[str, JsonValue] = Field(description="JSON Schema 2020-12.")
+
+
+class Resource(Model):
+    name: str
+    operations: Annotated[dict[Action, CatalogueOperation], Field(min_length=1)]
+
+
+class Provider(Model):
+    """An integration and what can be done there."""
+
+    id: str
+    name: str
+    resources: Annotated[list[Resource], Field(min_length=1)]
+
+
+class Providers(Model):
+    providers: list[Provider]
+
+
+class Issue(Model):
+    """One thing wrong with a request."""
+
+    path: str = Field(description="Dotted, with array indexes; empty for the whole body.")
+    message: str
+    code: Literal[
+        "required",
+        "type",
+        "format",
+        "range",
+        "unknown_field",
+        "unknown_integration",
+        "unknown_resource",
+        "unknown_action",
+        "schema",
+        "json",
+    ]
+
+
+class Error(Model):
+    """A refusal or failure."""
+
+    error: str
+    code: Literal[
+        "validation_failed",
+        "unauthorized",
+        "not_found",
+        "conflict",
+        "gone",
+        "too_large",
+        "unsupported_media_type",
+        "idempotency_key_reused",
+        "rate_limited",
+        "internal",
+        "unavailable",
+    ]
+    request_id: str = Field(min_length=1, description="The X-Request-Id of this answer.")
+    issues: Annotated[list[Issue], Field(min_length=1, max_length=1000)] = Field(
+        default_factory=list, description="With validation_failed: everything that is wrong with the request."
+    )
+
+    @model_validator(mode="after")
+    def _issues_with_validation_failed_only(self) -> "Error":
+        if ("issues" in self.model_fields_set) != (self.code == "validation_failed"):
+            raise ValueError("issues are there exactly when code is validation_failed")
+        return self
+
+
+class GatewayError(Model):
+    """A refusal by the gateway itself: an unknown route, its own throttle, a malformed request line."""
+
+    message: str
+
+
+MODELS = (CreatedLink, Link, Providers, Provider, Error, GatewayError)
+
+EXAMPLES: dict[type[Model], dict[str, Any]] = {
+    CreatedLink: {
+        "linkId": "link_3Jb7sXyQm0KfT4ZpWn8VdC",
+        "claimCode": "clm_5uYhR2cGtE9oLxAqBv1NwM",
+        "integrationId": "tmobile",
+        "operations": [
+            {"resource": "paymentMethod", "action": "read"},
+            {"resource": "paymentMethod", "action": "write"},
+        ],
+        "status": "pending",
+        "appClipUrl": "https://appclip.example.com/link_3Jb7sXyQm0KfT4ZpWn8VdC?code=clm_5uYhR2cGtE9oLxAqBv1NwM",
+        "returnUrl": "https://your-app.com/done?linkId=link_3Jb7sXyQm0KfT4ZpWn8VdC",
+        "expiresAt": 1704081600000,
+        "createdAt": 1704067200000,
+    },
+    Link: {
+        "linkId": "link_3Jb7sXyQm0KfT4ZpWn8VdC",
+        "integrationId": "tmobile",
+        "operations": [{"resource": "paymentMethod", "action": "read", "status": "pending"}],
+        "status": "pending",
+        "livemode": False,
+        "debug": False,
+        "externalUserId": "user_123",
+        "metadata": {"plan": "pro"},
+        "returnUrl": "https://your-app.com/done?linkId=link_3Jb7sXyQm0KfT4ZpWn8VdC",
+        "sessionId": None,
+        "result": None,
+        "error": None,
+        "webhook": {"status": "none", "attempts": 0, "nextAttemptAt": None},
+        "createdAt": 1704067200000,
+        "updatedAt": 1704067200000,
+        "claimedAt": None,
+        "completedAt": None,
+        "expiresAt": 1704081600000,
+    },
+    Error: {
+        "error": "Validation failed",
+        "code": "validation_failed",
+        "requestId": "JKJaXmPLvHcESHA=",
+        "issues": [{"path": "webhookUrl", "message": "must be a valid URL", "code": "format"}],
+    },
+    GatewayError: {"message": "Not Found"},
+}
+
+
+class _Untitled(GenerateJsonSchema):
+    """A schema without titles, which would only repeat the field names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 # the base class's signature
+        return False
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all routes."""
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in MODELS],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Untitled,
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    for model, example in EXAMPLES.items():
+        schemas[model.__name__]["examples"] = [example]
+    request = json.loads((HERE / "create_link_request.json").read_bytes())
+    schemas["CreateLinkRequest"] = {name: value for name, value in request.items() if name != "$schema"}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Latchkey",
+            "version": "1",
+            "description": "Connects a user's account at another company and works with it for the user.",
+        },
+        "security": [{"apiKey": []}],
+        "paths": {
+            "/v1/links": {
+                "post": {
+                    "operationId": "createLink",
+                    "summary": "Create a link",
+                    "parameters": [_component("parameters", "Idempotency-Key")],
+                    "requestBody": {"required": True, "content": _json("CreateLinkRequest")},
+                    "responses": {
+                        "201": _answer("The link", "CreatedLink", "Cache-Control", "Idempotent-Replayed"),
+                        **_errors(400, 401, 413, 415, 422),
+                    },
+                }
+            },
+            "/v1/links/{linkId}": {
+                "get": {
+                    "operationId": "getLink",
+                    "summary": "Read a link",
+                    "parameters": [_path_parameter("linkId")],
+                    "responses": {"200": _answer("The link", "Link", "Cache-Control"), **_errors(401, 404)},
+                }
+            },
+            "/v1/providers": {
+                "get": {
+                    "operationId": "listProviders",
+                    "summary": "List the integrations and what can be done at each",
+                    "parameters": [_component("parameters", "If-None-Match")],
+                    "responses": {**_cacheable("The catalogue", "Providers"), **_errors(401)},
+                }
+            },
+            "/v1/providers/{integrationId}": {
+                "get": {
+                    "operationId": "getProvider",
+                    "summary": "Read what can be done at one integration",
+                    "parameters": [
+                        _path_parameter("integrationId"),
+                        _component("parameters", "If-None-Match"),
+                    ],
+                    "responses": {**_cacheable("The integration", "Provider"), **_errors(401, 404)},
+                }
+            },
+        },
+        "components": {
+            "securitySchemes": {
+                "apiKey": {"type": "http", "scheme": "bearer", "description": "lk_test_... or lk_live_..."}
+            },
+            "parameters": {
+                "Idempotency-Key": _header_parameter(
+                    "Idempotency-Key",
+                    "Makes it safe to repeat a request: the same key and body give the same link again.",
+                    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+                ),
+                "If-None-Match": _header_parameter(
+                    "If-None-Match",
+                    "The ETag of the copy you hold: 304 when it is still the current one.",
+                    {"type": "string"},
+                ),
+            },
+            "headers": {
+                "X-Request-Id": _header("Names this request in logs and to support."),
+                "Cache-Control": _header("no-store; of the catalogue: private, max-age=300."),
+                "ETag": _header("A strong entity tag."),
+                "Idempotent-Replayed": _header(
+                    "true when an earlier request with this key made the link.", required=False
+                ),
+                "Retry-After": _header("Seconds to wait before the next try."),
+                "WWW-Authenticate": _header("Bearer"),
+            },
+            "responses": {
+                "400": _answer("The request does not fit; every issue is listed", "Error", "Cache-Control"),
+                "401": _answer("No valid API key", "Error", "Cache-Control", "WWW-Authenticate"),
+                "404": _answer("Unknown, or not this account's in this mode", "Error", "Cache-Control"),
+                "413": _answer("The body is over 256 KiB", "Error", "Cache-Control"),
+                "415": _answer("The body is not sent as application/json", "Error", "Cache-Control"),
+                "422": _answer("The Idempotency-Key came with another body before", "Error", "Cache-Control"),
+                "429": {
+                    "description": "Too many requests",
+                    "content": {
+                        "application/json": {"schema": {"anyOf": [_schema("Error"), _schema("GatewayError")]}}
+                    },
+                },
+                "500": _answer("A fault of ours", "Error", "Cache-Control"),
+                "503": _answer(
+                    "A store is throttled or out of reach; try again", "Error", "Cache-Control", "Retry-After"
+                ),
+                "Gateway": {"description": "Refused by the gateway", "content": _json("GatewayError")},
+            },
+            "schemas": dict(sorted(schemas.items())),
+        },
+    }
+
+
+def _component(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _schema(name: str) -> dict[str, str]:
+    return _component("schemas", name)
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": _schema(schema)}}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: _component("headers", name) for name in ("X-Request-Id", *names)}
+
+
+def _answer(description: str, schema: str, *headers: str) -> dict[str, Any]:
+    return {"description": description, "headers": _headers(*headers), "content": _json(schema)}
+
+
+def _cacheable(description: str, schema: str) -> dict[str, Any]:
+    return {
+        "200": _answer(description, schema, "Cache-Control", "ETag"),
+        "304": {"description": "Your copy is the current one", "headers": _headers("Cache-Control", "ETag")},
+    }
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    every_route = (429, 500, 503)
+    return {
+        **{str(status): _component("responses", str(status)) for status in (*statuses, *every_route)},
+        "default": _component("responses", "Gateway"),
+    }
+
+
+def _header(description: str, *, required: bool = True) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": "string"}}
+
+
+def _header_parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def document() -> str:
+    """The text of openapi.json."""
+    return json.dumps(openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    (HERE / "openapi.json").write_text(document(), encoding="utf-8")
