@@ -1,0 +1,144 @@
+"""What a user's card and an API key must never be found in."""
+
+import base64
+import json
+import re
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from latchkey import aws
+from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding
+
+CARD, CODE, NAME = "4929123456781234", "8765", "Canary Quisling"
+
+
+def forms(secret: str) -> list[str]:
+    """A secret as it stands, in base64 at each of the three alignments, in hex, and URL-encoded."""
+    raw = secret.encode()
+    aligned = [base64.b64encode(b"\0" * shift + raw).decode()[4 if shift else 0 : -4] for shift in range(3)]
+    return [secret, raw.hex(), urllib.parse.quote(secret), *(text for text in aligned if len(text) > 5)]
+
+
+def assert_clean(text: str, *secrets: str) -> None:
+    for secret in secrets:
+        for form in forms(secret):
+            # Four digits also turn up inside times and random ids.
+            pattern = rf"(?<!\w){form}(?!\w)" if len(form) == 4 else re.escape(form)
+            assert not re.search(pattern, text), f"{secret} leaks as {form}"
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    content = founding()
+    arguments = {"cardNumber": CARD, "cvv": CODE, "nameOnCard": NAME}
+    content["operations"][1]["arguments"] |= arguments | changes
+    return content
+
+
+def everything(stack: Stack) -> str:
+    """All table cells as text; a sealed one as its bytes."""
+    cells = [
+        (name, getattr(cell, "value", cell))
+        for table in ("LinksTable", "SecretsTable")
+        for row in stack.rows(table)
+        for name, cell in row.items()
+    ]
+    return "\n".join(
+        f"{name} {cell.decode('latin-1') if isinstance(cell, bytes) else cell}" for name, cell in cells
+    )
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}], ids=["plain", "idempotent"])
+def test_an_accepted_card_is_found_nowhere_but_sealed(
+    stack: Stack, output: Output, headers: dict[str, str]
+) -> None:
+    for _ in range(2):
+        answer = stack.create(body(cardNumber="4242424242424242"), headers=headers)
+        assert answer.status == 201
+        link = answer.json
+        assert_clean(answer.text + everything(stack) + output.text, "4242424242424242", CODE, NAME)
+        assert_clean(everything(stack) + output.text, SAMPLE_KEY, link["claimCode"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cardNumber": CARD + "x"},
+        {"cardNumber": [CARD, CODE]},
+        {"cardNumber": int(CARD)},
+        {"cvv": CODE + CARD},
+        {"cvv": int(CODE)},
+        {"nameOnCard": NAME * 10},
+        {"expirationDate": CARD},
+        {"billingAddress": {"line1": CARD, "city": CODE, "state": NAME}},
+        {"dryRun": CARD},
+        {"unknown": CARD},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_refused_argument_is_not_repeated(stack: Stack, output: Output, changes: dict[str, Any]) -> None:
+    answer = stack.create(body(**changes))
+    assert answer.status == 400
+    assert_clean(answer.text + output.text, CARD, CODE, NAME, SAMPLE_KEY)
+
+
+def test_broken_json_is_not_repeated(stack: Stack, output: Output) -> None:
+    text = json.dumps(body())
+    for broken in (
+        text[:-1],
+        text + "x",
+        text.replace(CARD, CARD + "\\ud800"),
+        f'{{"{CARD}": 1, "{CARD}": 2}}',
+    ):
+        answer = stack.create(broken)
+        assert answer.status == 400
+        assert_clean(answer.text + output.text, CARD, CODE, NAME)
+
+
+@pytest.mark.parametrize("call", ["get_item", "put_item", "generate_data_key"])
+def test_a_crash_at_any_call_repeats_nothing(
+    stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def crash(**request: Any) -> None:
+        raise RuntimeError(f"{request} {json.dumps(body())} {SAMPLE_KEY}")
+
+    monkeypatch.setattr(aws.kms() if call == "generate_data_key" else aws.dynamodb(), call, crash)
+    answer = stack.create(body(cardNumber="4242424242424242"))
+    assert answer.status == 500
+    assert_clean(answer.text + output.text, CARD, "4242424242424242", CODE, NAME, SAMPLE_KEY)
+
+
+def test_a_log_line_says_who_what_and_how_it_went(stack: Stack, output: Output) -> None:
+    link = stack.create(founding()).json
+    (line,) = [line for line in output.lines if "level" in line]
+    wanted = {
+        "route": "POST /v1/links",
+        "account": "acme",
+        "livemode": False,
+        "linkId": link["linkId"],
+        "status": 201,
+    }
+    assert wanted.items() <= line.items()
+    assert line["requestId"]
+
+
+def test_links_created_and_refused_are_counted_by_integration(stack: Stack, output: Output) -> None:
+    idem = {"idempotency-key": "k"}
+    stack.create(founding(), headers=idem)
+    stack.create(founding(), headers=idem)
+    stack.create(founding(expiresIn=9), headers=idem)
+    stack.create(founding(integrationId="4929123456781234"))
+    stack.create("{")
+    counted = [
+        (metric["Name"], line["integration"])
+        for line in output.lines
+        if "_aws" in line
+        for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    ]
+    assert counted == [
+        ("LinksCreated", "tmobile"),
+        ("LinksRefused", "tmobile"),
+        ("LinksRefused", "none"),
+        ("LinksRefused", "none"),
+    ]

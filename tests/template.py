@@ -1,0 +1,78 @@
+"""template.yaml as data, so that the tests' tables and settings are the deployed ones."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {tag: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {tag: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {tag: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@functools.cache
+def template() -> dict[str, Any]:
+    """The template; `!Ref X` reads as {"Ref": "X"}, `!Sub` as {"Sub": ...} and so on."""
+    content: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 # a SafeLoader
+    return content
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of each resource of a type, by logical id."""
+    found = template()["Resources"].items()
+    return {name: resource.get("Properties", {}) for name, resource in found if resource["Type"] == kind}
+
+
+def table_definition(logical_id: str) -> dict[str, Any]:
+    """The arguments for CreateTable of a table; its name is its logical id."""
+    properties = resources("AWS::DynamoDB::Table")[logical_id]
+    wanted = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+    return {"TableName": logical_id} | {name: properties[name] for name in wanted if name in properties}
+
+
+def routes() -> dict[str, str]:
+    """Each route key and the logical id of its function."""
+    return {
+        f"{event['Properties']['Method']} {event['Properties']['Path']}": name
+        for name, properties in resources("AWS::Serverless::Function").items()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "HttpApi"
+    }
+
+
+def environment() -> dict[str, str]:
+    """The functions' environment under the template's defaults; resources stand as their logical ids."""
+
+    def value(content: Any) -> str:
+        if not isinstance(content, dict):
+            return str(content)
+        ((tag, argument),) = content.items()
+        match tag:
+            case "Ref":
+                parameter = template()["Parameters"].get(argument)
+                return str(parameter["Default"]) if parameter else argument
+            case "GetAtt":
+                return str(argument)
+            case "Join":
+                return value(argument[1])  # a CommaDelimitedList's default is its text
+            case "If":
+                return value(argument[2])  # the only condition here is TraceCalls, false by default
+        raise ValueError(tag)
+
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    return {name: value(content) for name, content in variables.items()}

@@ -1,0 +1,258 @@
+"""The catalogue's files, what is made of them, and the published documents."""
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from latchkey import catalogue, validation
+from latchkey.catalogue import Operation, providers
+
+from schemas import wire
+
+SCHEMAS = Path(wire.__file__).parent
+PROVIDER_FILES = sorted(SCHEMAS.glob("providers/*.json"))
+OPERATIONS = [
+    pytest.param(operation, id=f"{provider.id}-{resource}-{action}")
+    for provider in providers().values()
+    for resource, actions in provider.resources.items()
+    for action, operation in actions.items()
+]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+META = read(SCHEMAS / "provider.schema.json")
+PROVIDER = jsonschema.Draft202012Validator(META)
+RESOURCE = jsonschema.Draft202012Validator({"$defs": META["$defs"], "$ref": "#/$defs/resource"})
+
+
+def test_the_catalogue_offers_what_is_promised() -> None:
+    carrier = {"paymentMethod": {"read", "write"}, "mobileBillingStatement": {"read"}}
+    assert {
+        provider.id: (provider.name, {name: set(actions) for name, actions in provider.resources.items()})
+        for provider in providers().values()
+    } == {
+        "tmobile": ("T-Mobile", carrier),
+        "att": ("AT&T", carrier),
+        "verizon": ("Verizon", carrier),
+        "ubereats": ("Uber Eats", {"orderHistory": {"read"}}),
+    }
+    assert list(providers()) == sorted(providers())
+
+
+def fields(schema: dict[str, Any]) -> str:
+    """The fields of an object as one line: "a b? c{d} e[f]"; `?` marks an optional one."""
+
+    def one(name: str, value: dict[str, Any]) -> str:
+        inner = value.get("items", value)
+        nested = f"{'[' if 'items' in value else '{'}{fields(inner)}" if "properties" in inner else ""
+        return f"{name}{'' if name in schema.get('required', ()) else '?'}{nested}"
+
+    if "oneOf" in schema:
+        return " | ".join(map(fields, schema["oneOf"]))
+    return " ".join(one(name, value) for name, value in schema["properties"].items())
+
+
+ADDRESS = "billingAddress?{line1 line2? city state country?"
+CARD = f"cardNumber expirationDate cvv nameOnCard billingZip {ADDRESS} dryRun?"
+METHODS = (
+    "paymentMethods[order vendorId last4 type isDefault brand? expirationDate? nickname? billingZip? "
+    + ADDRESS
+)
+BILLING = "billing[statementId? periodStart periodEnd? dueDate? amountDue currency"
+ORDERS = "orderCount orders[orderId placedAt merchant total currency items[name quantity price"
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "resource", "action", "arguments", "result"),
+    [
+        ("att", "paymentMethod", "read", None, METHODS),
+        ("att", "paymentMethod", "write", CARD, "success card{last4 | dryRun card{last4"),
+        ("att", "mobileBillingStatement", "read", "limit?", BILLING),
+        ("ubereats", "orderHistory", "read", "limit?", ORDERS),
+    ],
+)
+def test_operations_have_exactly_the_promised_fields(
+    provider_id: str, resource: str, action: str, arguments: str | None, result: str
+) -> None:
+    operation = providers()[provider_id].resources[resource][action]
+    assert (operation.arguments and fields(operation.arguments)) == arguments
+    assert fields(operation.result) == result
+
+
+@pytest.mark.parametrize("path", PROVIDER_FILES, ids=lambda path: path.stem)
+def test_a_provider_file_satisfies_the_meta_schema_as_written_and_as_read(path: Path) -> None:
+    assert PROVIDER.is_valid(read(path))
+    assert all(map(RESOURCE.is_valid, catalogue.read_schema(str(path))["resources"]))
+    assert providers()[path.stem].id == path.stem
+
+
+def result_of(provider: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = provider["resources"][0]["operations"]["read"]["result"]
+    return result
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: p.update(extra=1),
+        lambda p: p.update(id="Uber-Eats"),
+        lambda p: p.update(resources=[]),
+        lambda p: p.update(resources=[{"$ref": "https://example.com/resource.json"}]),
+        lambda p: p["resources"][0].update(name="order_history"),
+        lambda p: p["resources"][0]["operations"].update({"delete": p["resources"][0]["operations"]["read"]}),
+        lambda p: p["resources"][0]["operations"]["read"].update(description="read your orders."),
+        lambda p: p["resources"][0]["operations"]["read"].pop("arguments"),
+        lambda p: result_of(p).pop("examples"),
+        lambda p: result_of(p).update(additionalProperties=True),
+        lambda p: result_of(p).update(required="orders"),
+        lambda p: result_of(p)["properties"]["orders"].pop("description"),
+        lambda p: result_of(p)["properties"]["orders"]["items"].pop("additionalProperties"),
+        lambda p: result_of(p)["properties"]["orders"]["items"]["properties"]["placedAt"].update(
+            format="epoch"
+        ),
+    ],
+)
+def test_the_meta_schema_refuses_a_damaged_provider_file(damage: Callable[[dict[str, Any]], object]) -> None:
+    provider = read(SCHEMAS / "providers/ubereats.json")
+    damage(provider)
+    assert not PROVIDER.is_valid(provider)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_example_fits_its_schema(operation: Operation) -> None:
+    for schema in filter(None, (operation.arguments, operation.result)):
+        validator = validation.validator(schema)
+        for example in schema["examples"]:
+            assert validation.schema_issues(validator, example) == []
+
+
+def test_carriers_share_one_definition() -> None:
+    for path in PROVIDER_FILES:
+        if path.stem != "ubereats":
+            assert all(list(resource) == ["$ref"] for resource in read(path)["resources"])
+    tmobile, att = providers()["tmobile"].resources, providers()["att"].resources
+    assert tmobile["paymentMethod"]["write"].arguments is att["paymentMethod"]["write"].arguments
+
+
+def test_a_reference_may_be_annotated_where_it_stands() -> None:
+    billing = providers()["att"].resources["mobileBillingStatement"]["read"].result["properties"]["billing"]
+    start, end = (billing["items"]["properties"][name] for name in ("periodStart", "periodEnd"))
+    assert start["title"] != end["title"]
+    assert start["pattern"] == end["pattern"]
+
+
+def test_countries_are_those_of_iso_3166() -> None:
+    codes = read(SCHEMAS / "common/country.json")["enum"]
+    assert len(set(codes)) == len(codes) == 249
+    assert {"US", "GB", "DE", "CW", "SS", "AX", "TW", "PS"} <= set(codes)
+    assert not {"UK", "EU", "XK", "AN", "SU", "YU", "ZZ"} & set(codes)
+
+
+def test_the_documents_are_self_contained_and_as_published() -> None:
+    document = catalogue.providers_document()
+    listed = wire.Providers.model_validate_json(document.body).providers
+    assert [provider.id for provider in listed] == list(providers())
+    assert '"$ref"' not in document.body
+    assert '"$schema"' not in document.body
+    for provider in json.loads(document.body)["providers"]:
+        alone = catalogue.provider_document(provider["id"])
+        assert alone is not None
+        assert json.loads(alone.body) == provider
+
+
+def test_each_document_has_a_strong_tag_of_its_own() -> None:
+    documents = [catalogue.providers_document(), *map(catalogue.provider_document, providers())]
+    tags = {document.etag for document in documents if document}
+    assert len(tags) == 5
+    assert all(re.fullmatch(r'"[!#-~]+"', tag) for tag in tags)
+
+
+def test_an_unknown_integration_has_no_document() -> None:
+    assert catalogue.provider_document("nope") is None
+
+
+@pytest.fixture
+def with_hulu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A schemas folder with one more provider file."""
+    shutil.copytree(SCHEMAS, tmp_path, dirs_exist_ok=True)
+    hulu = read(SCHEMAS / "providers/att.json") | {"id": "hulu", "name": "Hulu"}
+    (tmp_path / "providers/hulu.json").write_text(json.dumps(hulu))
+    caches = (catalogue.providers, catalogue.providers_document, validation._arguments_validator)
+    monkeypatch.setattr(catalogue, "SCHEMAS", str(tmp_path))
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.usefixtures("with_hulu")
+def test_a_new_integration_is_a_new_file() -> None:
+    assert list(providers()) == ["att", "hulu", "tmobile", "ubereats", "verizon"]
+    assert '"Hulu"' in catalogue.providers_document().body
+    body = {"integrationId": "hulu", "operations": [{"resource": "paymentMethod", "action": "write"}]}
+    rules = validation.Rules(60, frozenset({443}), False, False, frozenset())
+    assert {issue.path for issue in validation.create_link_issues(body, rules)} >= {
+        "operations.0.arguments.cvv"
+    }
+
+
+def test_the_committed_openapi_document_is_the_current_one() -> None:
+    """If this fails: `.venv/bin/python -m schemas.wire`."""
+    assert (SCHEMAS / "openapi.json").read_text(encoding="utf-8") == wire.document()
+
+
+def test_the_openapi_document_holds_together() -> None:
+    document = wire.openapi()
+
+    def walk(value: Any) -> Iterator[tuple[str, Any]]:
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield str(name), item
+            if isinstance(item, dict | list):
+                yield from walk(item)
+
+    for name, target in walk(document):
+        if name == "$ref":
+            part = document
+            for step in target.removeprefix("#/").split("/"):
+                part = part[step]
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("model", wire.EXAMPLES, ids=lambda model: model.__name__)
+def test_models_accept_their_example_and_nothing_more(model: type[wire.Model]) -> None:
+    example = wire.EXAMPLES[model]
+    model.model_validate_json(json.dumps(example))
+    for name in example:
+        if name not in ("returnUrl", "issues"):
+            with pytest.raises(ValueError, match=name):
+                model.model_validate({key: value for key, value in example.items() if key != name})
+    with pytest.raises(ValueError, match="extra"):
+        model.model_validate(example | {"extra": 1})
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (wire.CreatedLink, {"returnUrl": None}),
+        (wire.CreatedLink, {"createdAt": "1704067200000"}),
+        (wire.CreatedLink, {"operations": [{"resource": "a", "action": "read", "arguments": {}}]}),
+        (wire.Link, {"timeline": []}),
+        (wire.Link, {"debug": True}),
+        (wire.Error, {"code": "unauthorized"}),
+        (wire.Error, {"issues": []}),
+    ],
+)
+def test_models_refuse_a_damaged_answer(model: type[wire.Model], change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        model.model_validate(copy.deepcopy(wire.EXAMPLES[model]) | change)
