@@ -1,4 +1,4 @@
-"""What every test finds: a clean environment, as the template sets it, that no AWS account can be reached from."""
+"""What every test finds: the environment that the template sets, and no way to an AWS account."""
 
 import os
 

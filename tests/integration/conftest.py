@@ -163,6 +163,6 @@ class _CurrentStdout:
 
 
 @pytest.fixture
-def output(stack: Stack, capsys: pytest.CaptureFixture[str]) -> Output:
+def output(capsys: pytest.CaptureFixture[str]) -> Output:
     """What is printed from here on."""
     return Output(capsys)

@@ -10,9 +10,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from latchkey import catalogue, validation
 from latchkey.catalogue import Operation, providers
-
 from schemas import wire
 
 SCHEMAS = Path(wire.__file__).parent

@@ -1,5 +1,6 @@
 """Strict reading of a JSON body."""
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -86,10 +87,8 @@ def test_what_json_writes_is_read_back_the_same(value: dict[str, Any]) -> None:
 
 @given(st.binary())
 def test_any_bytes_give_an_object_or_a_refusal(body: bytes) -> None:
-    try:
+    with contextlib.suppress(ValidationFailedError):
         assert isinstance(read_object(body), dict)
-    except ValidationFailedError:
-        pass
 
 
 @given(st.dictionaries(st.text(), json_values))

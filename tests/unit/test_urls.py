@@ -11,6 +11,8 @@ import idna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3.util import parse_url
+
 from latchkey.urls import (
     InvalidUrl,
     WebhookUrl,
@@ -19,7 +21,6 @@ from latchkey.urls import (
     is_public_address,
     parse_webhook_url,
 )
-from urllib3.util import parse_url
 
 NOT_A_URL = "must be a valid URL"
 BAD_HOST = "must have a valid host name or address"
@@ -410,7 +411,7 @@ def test_public_is_decided_exactly_at_the_edges_of_networks() -> None:
     assert {expected_public(a) for a in EDGES} == {True, False}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.ip_addresses()
     | st.ip_addresses(network=str(GLOBAL_UNICAST))
@@ -551,7 +552,7 @@ PAIRS = st.lists(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     base=st.sampled_from(["https://a.example", "https://a.example/b", "myapp://callback", "myapp:done"]),
     pairs=PAIRS,
@@ -625,7 +626,7 @@ HOSTILE = (
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(url=HOSTILE, allow_loopback=st.booleans())
 def test_any_text_is_accepted_or_refused_in_our_words(url: str, allow_loopback: bool) -> None:
     assert refusal(webhook, url, allow_loopback=allow_loopback) in {None, *MESSAGES}
@@ -643,7 +644,7 @@ NEARLY_VALID = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(NEARLY_VALID)
 def test_what_is_accepted_means_the_same_to_other_parsers(url: str) -> None:
     try:
@@ -668,7 +669,7 @@ def test_what_is_accepted_means_the_same_to_other_parsers(url: str) -> None:
 LETTERS = st.characters(categories=["L", "M", "N"]) | st.sampled_from("aéßΣς\u00ad\u200d-")
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text(LETTERS, min_size=1, max_size=5))
 def test_accepted_international_name_is_the_one_browsers_connect_to(label: str) -> None:
     try:

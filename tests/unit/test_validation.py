@@ -5,7 +5,6 @@ import functools
 import json
 import math
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import pytest
 import referencing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from referencing.jsonschema import DRAFT202012
+
 from latchkey import catalogue
 from latchkey.errors import Issue
-from latchkey.validation import MAX_ISSUES, Rules, create_link_issues, schema_issues, validator
-from referencing.jsonschema import DRAFT202012
+from latchkey.validation import MAX_HINTS, MAX_ISSUES, Rules, create_link_issues, schema_issues, validator
 
 RULES = Rules(
     max_expires_in=7_776_000,
@@ -122,6 +122,8 @@ def test_what_the_contract_allows_is_accepted(changes: dict[str, Any]) -> None:
 
 ARRAY = "must be an array of 1 to 20 items"
 OBJECT = "must be an object"
+OPERATION = "must be an object with resource, action and, where the operation takes any, arguments"
+ADDRESS_WANTED = "must be an object with line1, city and state, and optionally line2 and country"
 FLAG = "must be true or false"
 USER = "must be a string of 1 to 256 characters"
 SECONDS = "must be an integer from 1 to 7776000 (seconds)"
@@ -136,12 +138,12 @@ ACTIONS = 'must be "read" or "write"'
 HTTPS = "must be a public https URL of at most 2048 characters"
 RETURN = 'must be an https URL or a custom app scheme such as "myapp://callback", of at most 2048 characters'
 ZIP = "must be a US ZIP code: 12345 or 12345-6789"
-# What a case sets before the value that is refused.
+# What a case starts from, where that is not the founding example.
 BILLING = {"operations.0": {"resource": "mobileBillingStatement", "action": "read", "arguments": {}}}
 NONE_TAKEN: dict[str, Any] = {"operations.0.arguments": {}}
 METADATA: dict[str, Any] = {"metadata": {}}
 
-
+# Start, path, value there, message, code.
 REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     # A required field is missing.
     ({}, "integrationId", ABSENT, "is required", "required"),
@@ -153,20 +155,8 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "integrationId", None, 'must be the id of an integration, for example "tmobile"', "type"),
     ({}, "operations", {}, ARRAY, "type"),
     ({}, "operations", None, ARRAY, "type"),
-    (
-        {},
-        "operations.0",
-        "read",
-        "must be an object with resource, action and, where the operation takes any, arguments",
-        "type",
-    ),
-    (
-        {},
-        "operations.0.resource",
-        [],
-        'must be the name of a resource, for example "paymentMethod"',
-        "type",
-    ),
+    ({}, "operations.0", "read", OPERATION, "type"),
+    ({}, "operations.0.resource", [], 'must be the name of a resource, for example "paymentMethod"', "type"),
     ({}, "operations.0.action", True, ACTIONS, "type"),
     ({}, "operations.0.arguments", None, OBJECT, "type"),
     ({}, "operations.0.arguments", [], OBJECT, "type"),
@@ -204,28 +194,10 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "metadata", {f"key{n}": n for n in range(51)}, PAIRS, "range"),
     (METADATA, "metadata.plan", "v" * 501, VALUE, "range"),
     (METADATA, f"metadata.{'k' * 41}", "value", "must be named with at most 40 characters", "range"),
-    (
-        {},
-        "webhookUrl",
-        "https://your-app.com/" + "x" * (2048 - 20),
-        HTTPS,
-        "range",
-    ),
-    (
-        {},
-        "returnUrl",
-        "myapp:" + "x" * (2048 - 5),
-        RETURN,
-        "range",
-    ),
+    ({}, "webhookUrl", "https://your-app.com/" + "x" * (2048 - 20), HTTPS, "range"),
+    ({}, "returnUrl", "myapp:" + "x" * (2048 - 5), RETURN, "range"),
     # Unknown fields, with the one that may have been meant.
-    (
-        {},
-        "webhookURL",
-        "https://your-app.com/",
-        'is not a known field; did you mean "webhookUrl"?',
-        "unknown_field",
-    ),
+    ({}, "webhookURL", "https://a.b", 'is not a known field; did you mean "webhookUrl"?', "unknown_field"),
     ({}, "frobnicate", 1, "is not a known field", "unknown_field"),
     ({}, "operations.0.argument", {}, 'is not a known field; did you mean "arguments"?', "unknown_field"),
     (NONE_TAKEN, "operations.0.arguments.limit", 5, "is not a known field", "unknown_field"),
@@ -272,13 +244,7 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, f"{WRITE}.billingZip", "1234", ZIP, "schema"),
     ({}, f"{WRITE}.billingZip", "123456789", ZIP, "schema"),
     ({}, f"{WRITE}.dryRun", "true", FLAG, "type"),
-    (
-        {},
-        f"{WRITE}.billingAddress",
-        "1 Main St",
-        "must be an object with line1, city and state, and optionally line2 and country",
-        "type",
-    ),
+    ({}, f"{WRITE}.billingAddress", "1 Main St", ADDRESS_WANTED, "type"),
     (BILLING, "operations.0.arguments.limit", 0, ROWS, "range"),
     (BILLING, "operations.0.arguments.limit", 101, ROWS, "range"),
     (BILLING, "operations.0.arguments.limit", NAN, ROWS, "type"),
@@ -287,18 +253,18 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("given", "path", "value", "message", "code"),
+    ("start", "path", "value", "message", "code"),
     REFUSED,
     ids=[f"{path}-{code}" for _, path, _, _, code in REFUSED],
 )
 def test_what_the_contract_refuses_is_one_issue_that_says_what_is_wanted(
-    given: dict[str, Any], path: str, value: Any, message: str, code: str
+    start: dict[str, Any], path: str, value: Any, message: str, code: str
 ) -> None:
-    assert issues(given | {path: value}) == [(path, message, code)]
+    assert issues(start | {path: value}) == [(path, message, code)]
 
 
 def test_all_issues_are_reported_at_once() -> None:
-    assert {path for path, _, _ in issues({
+    changes = {
         "integrationId": ABSENT,
         "operations.0.action": "reed",
         "operations.1.action": ABSENT,
@@ -306,15 +272,8 @@ def test_all_issues_are_reported_at_once() -> None:
         "returnUrl": "javascript:alert(1)",
         "expiresIn": 0,
         "debugg": True,
-    })} == {
-        "integrationId",
-        "operations.0.action",
-        "operations.1.action",
-        "webhookUrl",
-        "returnUrl",
-        "expiresIn",
-        "debugg",
-    }  # fmt: skip
+    }
+    assert {path for path, _, _ in issues(changes)} == set(changes)
 
 
 def test_a_write_without_arguments_lacks_each_required_one() -> None:
@@ -387,29 +346,22 @@ def test_an_answer_lists_at_most_a_thousand_issues() -> None:
     assert found[-1] == ("", "has 1021 more issues that are not listed", "range")
 
 
-@pytest.mark.parametrize(
-    "costly",
-    [
-        {"operations": [7] * 100_000},
-        {"metadata": {f"key{n}": n for n in range(25_000)}},
-        {f"webhookUr{n}": 1 for n in range(16_000)},
-        {"operations": [{**READ, "arguments": {f"cardNumbe{n}": 1 for n in range(700)}}] * 20},
-    ],
-    ids=["operations", "metadata", "fields", "arguments"],
-)
-def test_a_body_made_to_be_costly_is_refused_cheaply(costly: dict[str, Any]) -> None:
-    made = body() | costly
-    started = time.process_time()
-    create_link_issues(made, RULES)
-    assert time.process_time() - started < 0.5  # seconds; without the limits it takes several
+def test_members_beyond_the_limit_are_not_looked_at() -> None:
+    unreadable = object()  # the validator would refuse it as no JSON at all
+    assert issues({"operations": [READ] * 21 + [unreadable]}) == [("operations", ARRAY, "range")]
+    assert issues({"metadata": MANY | {"key50": "value", "key51": unreadable}}) == [
+        ("metadata", PAIRS, "range")
+    ]
+
+
+def test_only_the_first_unknown_fields_of_an_object_get_a_suggestion() -> None:
+    found = issues({f"webhookUr{n}": "" for n in range(MAX_HINTS + 5)})
+    assert sum("did you mean" in message for _, message, _ in found) == MAX_HINTS
 
 
 def test_a_value_that_fails_in_several_ways_is_told_of_once_by_type_then_size_then_form() -> None:
-    several = validator({
-        "properties": {
-            "a": {"type": "string", "minLength": 3, "pattern": "^x", "enum": ["xyz"], "description": "xyz"},
-        }
-    })  # fmt: skip
+    field = {"type": "string", "minLength": 3, "pattern": "^x", "enum": ["xyz"], "description": "xyz"}
+    several = validator({"properties": {"a": field}})
     for value, code in ((1, "type"), ("y", "range"), ("yyy", "schema")):
         assert schema_issues(several, {"a": value}) == [Issue("a", "must be xyz", code)]
 
@@ -493,12 +445,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=6,
 )
-OPERATION = st.fixed_dictionaries(
+OPERATIONS = st.fixed_dictionaries(
     {"resource": st.sampled_from(RESOURCE_NAMES), "action": st.sampled_from(["read", "write"])},
     optional={"arguments": JSON},
 )
 BODY = st.fixed_dictionaries(
-    {"integrationId": st.sampled_from(["tmobile", "ubereats"]), "operations": st.lists(OPERATION) | JSON},
+    {"integrationId": st.sampled_from(["tmobile", "ubereats"]), "operations": st.lists(OPERATIONS) | JSON},
     optional=dict.fromkeys(("webhookUrl", "returnUrl", "expiresIn", "metadata", "debug"), JSON),
 )
 
@@ -507,7 +459,6 @@ BODY = st.fixed_dictionaries(
 @given(BODY | st.dictionaries(NAMES, JSON, max_size=6))
 def test_any_body_gets_issues_in_words_of_our_own(made: dict[str, Any]) -> None:
     found = create_link_issues(made, RULES)
-    assert len({issue.path for issue in found}) == len(found) or any("." in name for name in made)
     said = repr([(issue.message, issue.code) for issue in found])
     assert "5105105105105100" not in said
     assert "canary" not in said
@@ -515,21 +466,9 @@ def test_any_body_gets_issues_in_words_of_our_own(made: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("canary", [CANARY, 5105105105105100, [CANARY], {"x": CANARY}, "5105105105105101"])
 def test_no_value_of_the_arguments_is_repeated(canary: Any) -> None:
-    names = [
-        "cardNumber",
-        "expirationDate",
-        "cvv",
-        "nameOnCard",
-        "billingZip",
-        "billingAddress",
-        "dryRun",
-        "other",
-    ]
-    for name in (*names, "billingAddress.state", "billingAddress.country", "billingAddress.other"):
-        changes = {f"{WRITE}.billingAddress": ADDRESS, f"{WRITE}.{name}": canary}
-        text = repr(
-            issues(changes) + issues({f"{WRITE}.{name}": ABSENT} if name == "cvv" else {WRITE: canary})
-        )
+    names = "cardNumber expirationDate cvv nameOnCard billingZip billingAddress dryRun other"
+    for name in (*names.split(), "billingAddress.state", "billingAddress.country", "billingAddress.other"):
+        text = repr(issues({f"{WRITE}.billingAddress": ADDRESS, f"{WRITE}.{name}": canary}))
         assert "canary" not in text
         assert "51051051" not in text
 
@@ -569,36 +508,33 @@ def judge(resource: str, action: str) -> Callable[[Any], bool]:
     return lambda value: bool(made.is_valid(value))
 
 
-def mostly(*usual: Any) -> st.SearchStrategy[Any]:
-    return (
-        st.sampled_from(usual)
-        | st.sampled_from(usual)
-        | JSON.filter(lambda value: "\\ud800" not in repr(value))
-    )
-
-
-ARGUMENTS = st.fixed_dictionaries(
-    {
-        "cardNumber": mostly("4242424242424242", "4242424242424243", "420000000000")
-        | st.from_regex(r"\A[0-9]{11,20}\n?\Z"),
-        "expirationDate": mostly("04/29", "12/30", "13/30", "1/30", "04/29\n"),
-        "cvv": mostly("123", "1234", "12", "123\n", "１２３"),
-        "nameOnCard": mostly("Jane Doe", "x" * 100, "x" * 101, ""),
-        "billingZip": mostly("12345", "12345-6789", "12345-", "1234"),
-    },
-    optional={
-        "billingAddress": mostly(
-            ADDRESS, ADDRESS | {"country": "DE"}, ADDRESS | {"country": "XX"}, {"city": ""}
-        ),
-        "dryRun": mostly(True, False, 0),
-        "other": JSON,
-    },
+CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "cardNumber": st.sampled_from(["4242424242424243", "420000000000"])
+    | st.from_regex(r"\A[0-9]{11,20}\n?\Z"),
+    "expirationDate": st.sampled_from(["12/30", "13/30", "1/30", "04/29\n", "1２/30"]),
+    "cvv": st.sampled_from(["1234", "12", "123\n", "１２３"]),
+    "nameOnCard": st.text("x\N{GRINNING FACE}\n", min_size=98, max_size=102) | st.just(""),
+    "billingZip": st.sampled_from(["12345-6789", "12345-", "1234", "12345\n"]),
+    "billingAddress": st.fixed_dictionaries(
+        {"line1": st.just("1 Main St"), "city": st.sampled_from(["Springfield", ""])},
+        optional={
+            "state": st.sampled_from(["IL", "il", "I", "IL\n"]),
+            "country": st.sampled_from(["DE", "UK", "de"]),
+        },
+    ),
+    "dryRun": st.booleans() | st.just(0),
+    "other": JSON,
+}
+FEW_CHANGES = st.lists(
+    st.sampled_from(sorted(CHANGES)).flatmap(lambda name: st.tuples(st.just(name), CHANGES[name] | JSON)),
+    max_size=2,
 )
 
 
-@settings(max_examples=120, deadline=None)
-@given(ARGUMENTS)
-def test_an_independent_validator_agrees_about_arguments(arguments: dict[str, Any]) -> None:
+@settings(max_examples=80, deadline=None)
+@given(FEW_CHANGES.map(dict))
+def test_an_independent_validator_agrees_about_arguments(changes: dict[str, Any]) -> None:
+    arguments = body()["operations"][1]["arguments"] | changes
     valid = judge("common/payment_method.json#", "write")(arguments)
     assert (issues({WRITE: arguments}) == []) == valid
 

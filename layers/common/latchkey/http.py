@@ -71,7 +71,7 @@ class Request:
         return name
 
     def json_object(self) -> dict[str, Any]:
-        """The body; raises UnsupportedMediaTypeError, TooLargeError or ValidationFailedError, in this order."""
+        """The body; raises UnsupportedMediaTypeError, else TooLargeError, else ValidationFailedError."""
         media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise UnsupportedMediaTypeError

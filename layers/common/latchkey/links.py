@@ -54,7 +54,7 @@ class Link:
         return -(-self.expires_at // 1000) + retention_days * _DAY
 
     def secrets_ttl(self) -> int:
-        """When sealed arguments may be deleted at the latest, in seconds; a session outlives expiry by minutes."""
+        """When sealed arguments are deleted at the latest, in seconds; a session may outlive expiry."""
         return -(-self.expires_at // 1000) + _DAY
 
 

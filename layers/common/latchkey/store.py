@@ -140,7 +140,7 @@ def get_link(link_id: str) -> Link | None:
 
 
 def put_link(link: Link) -> Link:
-    """Write the link if its id is free, and return what is stored under the id: this link or the older one."""
+    """Write the link if its id is free, and return what is stored under the id: it, or the older link."""
     client = aws.dynamodb()
     with aws.unavailable_when_down():
         try:

@@ -187,7 +187,7 @@ def _host(text: str) -> str:
     host = (text.lower() if text.isascii() else _a_labels(text)).removesuffix(".")
     labels = host.split(".")
     if _is_number(labels[-1]):
-        # Resolvers know many spellings of an IPv4 address, inet_pton but one: four decimals, no leading zeros.
+        # Resolvers know many spellings of an IPv4 address; inet_pton, one: four decimals, no leading zeros.
         valid = _packed(AF_INET, host) is not None
     else:
         valid = len(host) <= 253 and all(map(_is_label, labels))

@@ -1,0 +1,54 @@
+"""The layer's inside knows nothing of its edge, and a route imports no more than it needs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.template import ROOT, environment
+
+PURE = ["catalogue", "errors", "ids", "links", "strictjson", "urls", "validation"]
+
+
+def modules_after(statement: str) -> set[str]:
+    """What a fresh interpreter has loaded after a statement."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "layers/common")])
+    credentials = {
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    env = environment() | credentials | {"PYTHONPATH": paths, "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_domain_rule_imports_neither_aws_nor_telemetry(module: str) -> None:
+    loaded = packages(modules_after(f"import latchkey.{module}"))
+    assert not loaded & {"boto3", "botocore", "aws_lambda_powertools", "cryptography"}
+
+
+@pytest.mark.parametrize("function", ["create_link", "get_link", "get_providers"])
+def test_a_function_starts_without_what_most_requests_do_not_need(function: str) -> None:
+    loaded = modules_after(f"import functions.{function}.app")
+    heavy = {
+        "boto3",
+        "s3transfer",
+        "pydantic",
+        "jsonschema",
+        "cryptography",
+        "aws_xray_sdk",
+        "requests",
+        "idna",
+    }
+    if function != "create_link":
+        heavy |= {"jsonschema_rs", "latchkey.validation"}
+    assert not (packages(loaded) | loaded) & heavy
