@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from latchkey import auth, ids, sealing, settings, telemetry
+from schemas import wire
 from tests.template import ROOT, resources, table_definition
 
 
@@ -22,6 +23,14 @@ def sample_event(name: str) -> dict[str, Any]:
     event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     return event
 
+
+# What each route answers when it does; everything else is an Error.
+ANSWERS: dict[tuple[str, int], type[wire.Model]] = {
+    ("POST /v1/links", 201): wire.CreatedLink,
+    ("GET /v1/links/{linkId}", 200): wire.Link,
+    ("GET /v1/providers", 200): wire.Providers,
+    ("GET /v1/providers/{integrationId}", 200): wire.Provider,
+}
 
 SAMPLE_KEY = sample_event("create_link")["headers"]["authorization"].removeprefix("Bearer ")
 
@@ -82,7 +91,11 @@ class Stack:
         handler = importlib.import_module(f"functions.{name}.app").lambda_handler
         raw = handler(event, None)
         assert raw["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
-        return Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
+        answer = Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
+        if answer.status != 304:
+            model = ANSWERS.get((event["routeKey"], answer.status), wire.Error)
+            model.model_validate_json(answer.text)
+        return answer
 
     def create(
         self, body: Any = None, *, key: str = SAMPLE_KEY, headers: dict[str, str] | None = None

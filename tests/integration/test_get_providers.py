@@ -10,7 +10,10 @@ from tests.integration.conftest import Answer, Stack, sample_event
 def get(stack: Stack, integration: str | None = None, if_none_match: str | None = None) -> Answer:
     event: dict[str, Any] = sample_event("get_providers")
     if integration is not None:
-        event["pathParameters"] = {"integrationId": integration}
+        event |= {
+            "routeKey": "GET /v1/providers/{integrationId}",
+            "pathParameters": {"integrationId": integration},
+        }
     if if_none_match is not None:
         event["headers"]["if-none-match"] = if_none_match
     return stack.invoke("get_providers", event)

@@ -411,7 +411,7 @@ def test_public_is_decided_exactly_at_the_edges_of_networks() -> None:
     assert {expected_public(a) for a in EDGES} == {True, False}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.ip_addresses()
     | st.ip_addresses(network=str(GLOBAL_UNICAST))
@@ -626,7 +626,7 @@ HOSTILE = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(url=HOSTILE, allow_loopback=st.booleans())
 def test_any_text_is_accepted_or_refused_in_our_words(url: str, allow_loopback: bool) -> None:
     assert refusal(webhook, url, allow_loopback=allow_loopback) in {None, *MESSAGES}
@@ -644,7 +644,7 @@ NEARLY_VALID = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(NEARLY_VALID)
 def test_what_is_accepted_means_the_same_to_other_parsers(url: str) -> None:
     try:
@@ -669,7 +669,7 @@ def test_what_is_accepted_means_the_same_to_other_parsers(url: str) -> None:
 LETTERS = st.characters(categories=["L", "M", "N"]) | st.sampled_from("aéßΣς\u00ad\u200d-")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(LETTERS, min_size=1, max_size=5))
 def test_accepted_international_name_is_the_one_browsers_connect_to(label: str) -> None:
     try:

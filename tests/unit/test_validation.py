@@ -339,9 +339,8 @@ def test_live_mode_needs_a_live_connector() -> None:
 
 
 def test_an_answer_lists_at_most_a_thousand_issues() -> None:
-    found = issues(
-        {"operations": [{**READ, f"{n}": n} for n in range(20)], **{f"field{n}": n for n in range(2000)}}
-    )
+    operations = [{**READ, f"{n}": n} for n in range(20)]
+    found = issues({"operations": operations, **{f"field{n}": n for n in range(2000)}})
     assert len(found) == MAX_ISSUES == 1000
     assert found[-1] == ("", "has 1021 more issues that are not listed", "range")
 
@@ -477,7 +476,9 @@ def test_no_value_of_the_arguments_is_repeated(canary: Any) -> None:
 
 
 def retrieve(uri: str) -> referencing.Resource[Any]:
-    return DRAFT202012.create_resource(json.loads(Path(uri.removeprefix("file://")).read_bytes()))
+    contents = json.loads(Path(uri.removeprefix("file://")).read_bytes())
+    del contents["$schema"]  # it would bring the library's own reading of `pattern` back
+    return DRAFT202012.create_resource(contents)
 
 
 FILES: Any = referencing.Registry(retrieve=retrieve)  # type: ignore[call-arg] # attrs alias, unknown to mypy

@@ -1,0 +1,121 @@
+"""The deployed stack behind the API: its tables, roles and logs, as its administrator sees them."""
+
+import base64
+import hashlib
+import json
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from latchkey import ids
+from local import keys
+from local.stack import REGION, Stack
+from tests.e2e.api import Api
+
+
+class Deployed:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        running = stack.read()
+        self.url = running["apiUrl"]
+        self.api = Api(self.url, running["testApiKey"])
+        self.live = Api(self.url, running["liveApiKey"])
+        self.other = Api(self.url, running["otherTestApiKey"])
+        self.physical = stack.physical_ids()
+        self._resource: Any = keys.local_session(REGION).resource(
+            "dynamodb", endpoint_url=running["awsEndpointUrl"]
+        )
+
+    def table(self, name: str) -> Any:
+        return self._resource.Table(self.physical[name])
+
+    def new_caller(self, account: str) -> Api:
+        """A caller with a key that no function has seen."""
+        key = ids.new_api_key(livemode=False)
+        keys.register(self.table("LinksTable"), key, account)
+        return Api(self.url, key)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        pages = self._resource.meta.client.get_paginator("scan").paginate(TableName=self.physical[name])
+        return [row for page in pages for row in page["Items"]]
+
+    def count_links(self) -> int:
+        return sum(row["sk"] == "link" for row in self.rows("LinksTable"))
+
+    def link(self, link_id: str) -> dict[str, Any]:
+        row: dict[str, Any] = self.table("LinksTable").get_item(Key={"pk": link_id, "sk": "link"})["Item"]
+        return row
+
+    def secrets(self, link_id: str) -> list[dict[str, Any]]:
+        return [row for row in self.rows("SecretsTable") if row["pk"] == link_id]
+
+    @contextmanager
+    def without(self, role: str, statement: str, action: str) -> Iterator[None]:
+        """Take one action out of a statement of a role for as long as the context lasts."""
+        iam, name = self.stack.client("iam"), self.physical[role]
+        (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
+        before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        after = json.loads(json.dumps(before))
+        for candidate in after["Statement"]:
+            if candidate["Sid"] == statement:
+                actions = (
+                    candidate["Action"] if isinstance(candidate["Action"], list) else [candidate["Action"]]
+                )
+                # Another action, because a statement must have one.
+                candidate["Action"] = [a for a in actions if a != action] or ["dynamodb:ListBackups"]
+        assert after != before
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(after))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(before))
+
+    def restart(self, function: str) -> None:
+        """Let the next request start a new environment, which has cached nothing."""
+        client, name = self.stack.client("lambda"), self.physical[function]
+        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        variables["RESTARTED"] = ids.new_token()
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    def printed(self) -> str:
+        """All that functions and emulator have written to any log."""
+        logs = self.stack.client("logs")
+        groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+        pages = (
+            page
+            for group in groups
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        )
+        lines = [event["message"] for page in pages for event in page["events"]]
+        return "\n".join([*lines, self.stack.log.read_text(errors="replace")])
+
+    def stored(self) -> str:
+        """All table cells outside sealed values, as text and as hex."""
+        cells = [
+            getattr(cell, "value", cell)
+            for table in ("LinksTable", "SecretsTable")
+            for row in self.rows(table)
+            for name, cell in row.items()
+            if name not in ("ciphertext", "wrappedKey")
+        ]
+        return "\n".join(cell.hex() if isinstance(cell, bytes) else repr(cell) for cell in cells)
+
+
+def encodings(secret: str) -> list[str]:
+    """A secret as it stands, in hex, URL-encoded, and in base64 at each of the three alignments."""
+    raw = secret.encode()
+    aligned = [base64.b64encode(b"\0" * shift + raw).decode()[4 if shift else 0 : -4] for shift in range(3)]
+    return [secret, raw.hex(), urllib.parse.quote(secret), *aligned]
+
+
+def plain_hashes(body: Any) -> list[str]:
+    """Digests that a body could be recognised by."""
+    texts = [
+        json.dumps(body),
+        json.dumps(body, sort_keys=True),
+        json.dumps(body, sort_keys=True, separators=(",", ":")),
+    ]
+    return [
+        hashlib.new(name, text.encode()).hexdigest() for name in ("sha256", "sha1", "md5") for text in texts
+    ]
