@@ -121,6 +121,7 @@ def test_what_the_contract_allows_is_accepted(changes: dict[str, Any]) -> None:
 
 
 ARRAY = "must be an array of 1 to 20 items"
+UNKNOWN = "is not a known field"
 OBJECT = "must be an object"
 OPERATION = "must be an object with resource, action and, where the operation takes any, arguments"
 ADDRESS_WANTED = "must be an object with line1, city and state, and optionally line2 and country"
@@ -142,6 +143,7 @@ ZIP = "must be a US ZIP code: 12345 or 12345-6789"
 BILLING = {"operations.0": {"resource": "mobileBillingStatement", "action": "read", "arguments": {}}}
 NONE_TAKEN: dict[str, Any] = {"operations.0.arguments": {}}
 METADATA: dict[str, Any] = {"metadata": {}}
+WITH_ADDRESS = {f"{WRITE}.billingAddress": ADDRESS}
 
 # Start, path, value there, message, code.
 REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
@@ -197,10 +199,11 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "webhookUrl", "https://your-app.com/" + "x" * (2048 - 20), HTTPS, "range"),
     ({}, "returnUrl", "myapp:" + "x" * (2048 - 5), RETURN, "range"),
     # Unknown fields, with the one that may have been meant.
-    ({}, "webhookURL", "https://a.b", 'is not a known field; did you mean "webhookUrl"?', "unknown_field"),
-    ({}, "frobnicate", 1, "is not a known field", "unknown_field"),
-    ({}, "operations.0.argument", {}, 'is not a known field; did you mean "arguments"?', "unknown_field"),
-    (NONE_TAKEN, "operations.0.arguments.limit", 5, "is not a known field", "unknown_field"),
+    ({}, "webhookURL", "https://a.b", f'{UNKNOWN}; did you mean "webhookUrl"?', "unknown_field"),
+    ({}, "frobnicate", 1, UNKNOWN, "unknown_field"),
+    ({}, "operations.0.argument", {}, f'{UNKNOWN}; did you mean "arguments"?', "unknown_field"),
+    (NONE_TAKEN, "operations.0.arguments.limit", 5, UNKNOWN, "unknown_field"),
+    (WITH_ADDRESS, f"{WRITE}.billingAddress.lin2", "", f'{UNKNOWN}; did you mean "line2"?', "unknown_field"),
     # A combination that is not offered: the valid choices are named.
     ({}, "integrationId", "netflix", INTEGRATIONS, "unknown_integration"),
     ({}, "integrationId", "", INTEGRATIONS, "unknown_integration"),
@@ -222,7 +225,7 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "returnUrl", "", "must be a valid URL", "format"),
     # Arguments that do not fit the operation's schema.
     ({}, f"{WRITE}.cvv", ABSENT, "is required", "required"),
-    ({}, f"{WRITE}.cvc", "123", 'is not a known field; did you mean "cvv"?', "unknown_field"),
+    ({}, f"{WRITE}.cvc", "123", f'{UNKNOWN}; did you mean "cvv"?', "unknown_field"),
     ({}, f"{WRITE}.cvv", None, "must be 3 or 4 digits", "type"),
     ({}, f"{WRITE}.cvv", 123, "must be 3 or 4 digits", "type"),
     ({}, f"{WRITE}.cvv", "12", "must be 3 or 4 digits", "schema"),
@@ -296,7 +299,7 @@ def test_a_nested_argument_has_a_path_of_its_own() -> None:
         ),
         (f"{WRITE}.billingAddress.line1", 'must be a street address, for example "1 Main St"', "range"),
         (f"{WRITE}.billingAddress.state", 'must be two letters, for example "IL"', "schema"),
-        (f"{WRITE}.billingAddress.zip", "is not a known field", "unknown_field"),
+        (f"{WRITE}.billingAddress.zip", UNKNOWN, "unknown_field"),
     ]
 
 
@@ -359,7 +362,7 @@ def test_only_the_first_unknown_fields_of_an_object_get_a_suggestion() -> None:
 
 
 def test_a_value_that_fails_in_several_ways_is_told_of_once_by_type_then_size_then_form() -> None:
-    field = {"type": "string", "minLength": 3, "pattern": "^x", "enum": ["xyz"], "description": "xyz"}
+    field = {"type": "string", "minLength": 3, "minimum": 9, "enum": ["xyz"], "description": "xyz"}
     several = validator({"properties": {"a": field}})
     for value, code in ((1, "type"), ("y", "range"), ("yyy", "schema")):
         assert schema_issues(several, {"a": value}) == [Issue("a", "must be xyz", code)]
@@ -373,8 +376,9 @@ def test_a_schema_without_descriptions_still_yields_a_sentence() -> None:
 
 @pytest.mark.parametrize("value", ["\ud800", {"\ud800": 1}, json.loads("[" * 300 + "]" * 300)])
 def test_what_cannot_be_json_is_an_issue_and_not_an_exception(value: Any) -> None:
-    [(_, message, code)] = issues({WRITE: {"cvv": value}})
-    assert (message, code) == ("must be Unicode text nested at most 64 levels deep", "json")
+    said = ("must be Unicode text nested at most 64 levels deep", "json")
+    assert issues({f"{WRITE}.cvv": value}) == [(WRITE, *said)]
+    assert issues({"integrationId": [value]}) == [("", *said)]
 
 
 # --- did you mean -------------------------------------------------------------------------------

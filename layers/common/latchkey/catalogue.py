@@ -35,8 +35,9 @@ class Document(NamedTuple):
 
 @cache
 def providers() -> Mapping[str, Provider]:
-    """All integrations by id, in the order of their ids."""
-    return load(SCHEMAS)
+    """All integrations by id, in the order of their ids: one for each file in schemas/providers."""
+    found = (_provider(read_schema(path)) for path in sorted(glob(f"{SCHEMAS}/providers/*.json")))
+    return {provider.id: provider for provider in found}
 
 
 @cache
@@ -48,12 +49,6 @@ def providers_document() -> Document:
 def provider_document(provider_id: str) -> Document | None:
     """What GET /v1/providers/{integrationId} answers; None for an unknown id."""
     return _provider_document(provider_id) if provider_id in providers() else None
-
-
-def load(schemas: str) -> dict[str, Provider]:
-    """Read the provider files of a schemas folder."""
-    found = (_provider(read_schema(path)) for path in glob(f"{schemas}/providers/*.json"))
-    return {provider.id: provider for provider in sorted(found, key=lambda provider: provider.id)}
 
 
 @cache
@@ -105,24 +100,14 @@ def _provider_document(provider_id: str) -> Document:
 
 
 def _on_the_wire(provider: Provider) -> dict[str, Any]:
-    return {
-        "id": provider.id,
-        "name": provider.name,
-        "resources": [
-            {
-                "name": name,
-                "operations": {
-                    action: {
-                        "description": operation.description,
-                        "arguments": operation.arguments,
-                        "result": operation.result,
-                    }
-                    for action, operation in operations.items()
-                },
-            }
-            for name, operations in provider.resources.items()
-        ],
-    }
+    resources = [
+        {
+            "name": name,
+            "operations": {action: operation._asdict() for action, operation in operations.items()},
+        }
+        for name, operations in provider.resources.items()
+    ]
+    return {"id": provider.id, "name": provider.name, "resources": resources}
 
 
 def _document(content: dict[str, Any]) -> Document:

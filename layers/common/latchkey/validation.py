@@ -48,9 +48,8 @@ def validator(schema: dict[str, Any]) -> Validator:
     import jsonschema_rs
 
     formats = {"card-number": _passes_luhn}
-    return Validator(
-        schema, jsonschema_rs.Draft202012Validator(schema, formats=formats, validate_formats=True)
-    )
+    compiled = jsonschema_rs.Draft202012Validator(schema, formats=formats, validate_formats=True)
+    return Validator(schema, compiled)
 
 
 def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
