@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help lock
+.PHONY: help build up down logs key revoke-key invoke check test bench deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -11,6 +11,55 @@ export SAM_CLI_TELEMETRY := 0
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- The local stack -----------------------------------------------------------------------------
+
+LOCAL := PYTHONPATH=layers/common $(PYTHON) -m
+BUILD_ENVIRONMENTS := .venv/.ready .local/sam/.ready
+
+build: $(BUILD_ENVIRONMENTS) ## Build the artefacts for this machine, or for ARCH=arm64|x86_64
+	@$(LOCAL) local.build $(if $(ARCH),--architecture $(ARCH))
+
+up: build .local/emulator/.ready ## Start the local stack or update it (PORT=4600 EMULATOR_PORT=4601)
+	@$(LOCAL) local.stack up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT))
+
+down: .venv/.ready ## Stop the local stack
+	@$(LOCAL) local.stack down
+
+logs: .venv/.ready ## Follow the logs of the local stack's functions
+	@$(LOCAL) local.stack logs
+
+key: .venv/.ready ## Create an API key: ACCOUNT=acme MODE=test|live, on AWS with STACK=name
+	@$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) create $(ACCOUNT) $(MODE)
+
+revoke-key: .venv/.ready ## Revoke an API key: KEY=lk_..., on AWS with STACK=name
+	@$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY)
+
+FUNCTION ?= CreateLinkFunction
+EVENT ?= events/create_link.json
+invoke: .venv/.ready .local/sam/.ready ## Run a built function in a container: FUNCTION=CreateLinkFunction EVENT=...
+	@$(LOCAL) local.invoke $(FUNCTION) $(EVENT)
+
+# --- Checks --------------------------------------------------------------------------------------
+
+check: .venv/.ready ## Fast checks: lint, types, unit tests
+	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
+	@.venv/bin/mypy --no-error-summary
+	@$(PYTHON) -m pytest -q tests/unit
+
+test: check build .local/emulator/.ready ## Everything: check, handlers over moto, the template, a deployed stack of its own
+	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint > /dev/null
+	@$(PYTHON) -m pytest -q tests/integration tests/e2e
+
+PEERS := floor fastapi_mangum powertools
+bench: .venv/.ready .local/bench/latchkey/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
+	@$(PYTHON) -m bench.run
+
+# --- AWS -----------------------------------------------------------------------------------------
+
+deploy: ARCH ?= arm64
+deploy: build ## Deploy to AWS, guided (ARCH=arm64)
+	@$(SAM) deploy --guided $(if $(filter x86_64,$(ARCH)),--parameter-overrides Architecture=x86_64)
 
 # --- Environments: made on first use, made again when their lock changes -------------------------
 
@@ -31,11 +80,17 @@ endef
 	$(call environment,.local/sam)
 .local/emulator/.ready: local/requirements-emulator.txt | $(UV)
 	$(call environment,.local/emulator)
+.local/bench/latchkey/.ready: layers/deps/requirements.txt | $(UV)
+	$(call environment,.local/bench/latchkey)
+.local/bench/%/.ready: bench/peers/%/requirements.txt | $(UV)
+	$(call environment,.local/bench/$*)
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header \
-	--no-emit-index-url --no-emit-find-links pyproject.toml
+	--no-emit-index-url --no-emit-find-links
 lock: | $(UV) ## Compile pyproject.toml into the lock files (UPGRADE=--upgrade for newer releases)
-	$(COMPILE) $(UPGRADE) --group deploy -o layers/deps/requirements.txt
-	$(COMPILE) $(UPGRADE) --group dev -c layers/deps/requirements.txt -o requirements-dev.txt
-	$(COMPILE) $(UPGRADE) --group sam -o local/requirements-sam.txt
-	$(COMPILE) $(UPGRADE) --group emulator -o local/requirements-emulator.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group deploy -o layers/deps/requirements.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c layers/deps/requirements.txt -o requirements-dev.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group sam -o local/requirements-sam.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group emulator -o local/requirements-emulator.txt
+	for peer in $(PEERS); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
+		bench/peers/$$peer/requirements.in -o bench/peers/$$peer/requirements.txt; done

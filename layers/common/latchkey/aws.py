@@ -26,6 +26,8 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
     # The calls are written here, typed and tested; checking each one again costs a tenth of its CPU.
     parameter_validation=False,
+    # botocore would put together a long one for each call, twice.
+    user_agent="latchkey",
 )
 
 _TRANSIENT = {
