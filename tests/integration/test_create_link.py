@@ -5,7 +5,12 @@ import re
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -226,8 +231,10 @@ def _client_error(code: str, status: int) -> ClientError:
         _client_error("ThrottlingException", 400),
         _client_error("InternalServerError", 500),
         ReadTimeoutError(endpoint_url="canary"),
+        ConnectTimeoutError(endpoint_url="canary"),
+        EndpointConnectionError(endpoint_url="canary"),
     ],
-    ids=["throughput", "throttled", "server", "timeout"],
+    ids=["throughput", "throttled", "server", "timeout", "connect", "endpoint"],
 )
 @pytest.mark.parametrize("call", ["get_item", "put_item", "generate_data_key"])
 def test_a_service_in_trouble_is_503_and_the_retry_makes_the_one_link(

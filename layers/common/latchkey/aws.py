@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 # botocore's name
 
 from latchkey.errors import UnavailableError
 
@@ -71,7 +71,7 @@ def unavailable_when_down() -> Iterator[None]:
     """
     try:
         yield
-    except HTTPClientError as error:
+    except (ConnectionError, HTTPClientError) as error:  # no connection, no answer in time, half an answer
         raise UnavailableError from error
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
