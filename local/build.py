@@ -1,0 +1,113 @@
+"""Builds the artefacts that both AWS and the local stack are given: `make build`.
+
+`sam build`, and then what it leaves undone: unneeded files go, so that a new instance has less to
+load, and bytecode is compiled, because a function's own file system is read-only and each cold start
+would otherwise compile all it imports. The same input gives the same files.
+"""
+
+import argparse
+import compileall
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from tempfile import TemporaryFile
+
+ROOT = Path(__file__).parent.parent
+SAM = ROOT / ".local/sam/bin/sam"
+BUILD = ROOT / ".aws-sam/build"
+LOG = ROOT / ".local/build.log"
+
+# Each AWS service that a function or the tracer calls; the models of the other 400 are 20 MB.
+SERVICES = {"dynamodb", "kms", "lambda", "sqs", "xray"}
+UNNEEDED = [
+    "**/*.pyi",
+    "*-stubs",
+    "*.dist-info/sboms",
+    "botocore/data/*/*/examples-1.json",
+    # Parts of Powertools that its logging, metrics and tracing do without (they need jmespath_utils).
+    "aws_lambda_powertools/event_handler",
+    "aws_lambda_powertools/utilities/[!_j]*",
+    # Required by packages for ways of use that are not ours: botocore is called directly, and
+    # cryptography's binary needs _cffi_backend and not the compiler around it.
+    "boto3*",
+    "s3transfer*",
+    "cffi*",
+    "pycparser*",
+]
+# What a layer may weigh, zipped: a cold start loads it.
+MOST_BYTES = 15_000_000
+
+
+def host_architecture() -> str:
+    return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+def sam_build(architecture: str) -> None:
+    # sam needs a python3.13 that has pip, whatever else is on the path.
+    path = os.pathsep.join([str(SAM.parent), str(Path(sys.base_exec_prefix) / "bin"), os.environ["PATH"]])
+    command = [str(SAM), "build", "--cached", "--parameter-overrides", f"Architecture={architecture}"]
+    LOG.parent.mkdir(exist_ok=True)
+    environment = os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
+    with LOG.open("w") as log:
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False)
+    if done.returncode:
+        print("".join(LOG.read_text().splitlines(keepends=True)[-5:]), file=sys.stderr)
+        sys.exit(f"sam build failed; its whole output is in {LOG.relative_to(ROOT)}")
+
+
+def trim(packages: Path) -> None:
+    unneeded = [path for pattern in UNNEEDED for path in packages.glob(pattern)]
+    unneeded += [path for path in (packages / "botocore/data").glob("*/") if path.name not in SERVICES]
+    for path in unneeded:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)  # gone with its directory
+
+
+def compile_bytecode(artefact: Path, deployed_at: str) -> None:
+    """Unchecked: files in a deployed package get new modification times, and do not change."""
+    compiled = compileall.compile_dir(
+        artefact,
+        quiet=1,
+        stripdir=str(artefact),
+        prependdir=deployed_at,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )
+    if not compiled:
+        sys.exit(f"{artefact.relative_to(ROOT)} does not compile")
+
+
+def zipped_size(artefact: Path) -> int:
+    with TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(artefact.rglob("*")):
+                archive.write(path, path.relative_to(artefact))
+        return file.tell()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architecture", choices=["arm64", "x86_64"], default=host_architecture())
+    architecture = parser.parse_args().architecture
+    started = time.monotonic()
+    print(f"Building for {architecture}", flush=True)
+    sam_build(architecture)
+    trim(BUILD / "DepsLayer/python")
+    for artefact in sorted(path for path in BUILD.iterdir() if path.is_dir()):
+        compile_bytecode(artefact, "/opt" if artefact.name.endswith("Layer") else "/var/task")
+    size = zipped_size(BUILD / "DepsLayer")
+    if size > MOST_BYTES:
+        sys.exit(f"DepsLayer is {size / 1e6:.1f} MB zipped, more than {MOST_BYTES / 1e6:.0f} MB")
+    seconds = time.monotonic() - started
+    print(f"Built .aws-sam/build in {seconds:.0f} s; third-party packages are {size / 1e6:.1f} MB zipped")
+
+
+if __name__ == "__main__":
+    main()

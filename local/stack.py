@@ -1,0 +1,342 @@
+"""The local stack: template.yaml deployed to an AWS emulator on this machine, as `make up` has it.
+
+The emulator is a process group of its own that outlives the command. All that it writes is in one state
+directory, so that a second stack (the tests') can run beside it; what its user needs stands in a JSON file
+beside that directory.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from latchkey import ids
+from local import gaps, keys
+from local.build import BUILD, ROOT, SAM, host_architecture
+
+REGION = "us-east-1"
+STACK_NAME = "latchkey"
+PORT = 4600
+EMULATOR_PORT = 4601
+EMULATOR = ROOT / ".local/emulator/bin/python"
+
+
+class Failure(Exception):  # noqa: N818 - not a defect of the program
+    """What went wrong and what to do about it, in one sentence."""
+
+
+class Stack:
+    """One local stack, running or not."""
+
+    def __init__(self, state: Path = ROOT / ".local/stack") -> None:
+        self.state = state
+        self.file = state.with_suffix(".json")
+        self.pid_file = state / "emulator.pid"
+        self.log = state / "emulator.log"
+
+    def read(self) -> dict[str, str]:
+        """Addresses and keys, as they stand in the JSON file."""
+        if self.pid() is None or not self.file.exists():
+            raise Failure("No local stack is running: start it with `make up`")
+        found: dict[str, str] = json.loads(self.file.read_text())
+        return found
+
+    def pid(self) -> int | None:
+        """Id of the emulator's process and of its group; None if it does not run."""
+        with suppress(FileNotFoundError), self.pid_file.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read())
+        return None
+
+    def client(self, service: str) -> Any:
+        """A client of the emulator, as its administrator."""
+        make: Any = keys.local_session(REGION).client
+        return make(service, endpoint_url=self.read()["awsEndpointUrl"])
+
+    def physical_ids(self) -> dict[str, str]:
+        """Physical id of each of the template's resources."""
+        listed = self.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)
+        return {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in listed["StackResources"]}
+
+    # --- up and down -----------------------------------------------------------------------------
+
+    def up(self, port: int | None, emulator_port: int | None, faults_port: int | None = None) -> None:
+        """Start the stack, or update the one that runs; keys and data of a running one stay.
+
+        With a faults port, the functions' calls of AWS go through a proxy there that makes them fail as told.
+        """
+        if running := self.pid() is not None and self.file.exists():
+            for name, asked, url in [
+                ("PORT", port, self.read()["apiUrl"]),
+                ("EMULATOR_PORT", emulator_port, self.read()["awsEndpointUrl"]),
+            ]:
+                if asked and not url.endswith(f":{asked}"):
+                    raise Failure(
+                        f"The stack is already running at {url}: `make down` first to change {name}"
+                    )
+        else:
+            self.down()
+            self._start(port or PORT, emulator_port or EMULATOR_PORT, faults_port)
+        try:
+            with step("Deploying template.yaml to it"):
+                self._deploy()
+                gaps.close(self.client, STACK_NAME, self.physical_ids())
+            with step("Registering API keys"):
+                self._register_keys()
+            with step("Waiting for the API"):
+                self._await_api()
+        except BaseException:
+            if not running:
+                self.down()
+            raise
+
+    def down(self) -> bool:
+        """Stop what `up` started, and nothing else; False if nothing ran."""
+        pid = self.pid()
+        if pid is not None:
+            os.killpg(pid, signal.SIGTERM)
+            until = time.monotonic() + 5
+            while self.pid() is not None and time.monotonic() < until:
+                time.sleep(0.05)
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self.file.unlink(missing_ok=True)
+        return pid is not None
+
+    def _start(self, port: int, emulator_port: int, faults_port: int | None) -> None:
+        for name, number in {"PORT": port, "EMULATOR_PORT": emulator_port}.items():
+            if not is_free(number):
+                raise Failure(f"Port {number} is in use: choose another with `make up {name}=...`")
+        shutil.rmtree(self.state / "tmp", ignore_errors=True)
+        (self.state / "tmp").mkdir(parents=True)
+        # Functions inherit this environment, so nothing of the caller's is in it.
+        environment = {
+            "PATH": f"{EMULATOR.parent}:/usr/bin:/bin",
+            "HOME": str(self.state),
+            "TMPDIR": str(self.state / "tmp"),
+            "LANG": "C.UTF-8",
+            "AUTH": "true",
+            "LAMBDA_EXECUTOR": "local",
+            "GATEWAY_PORT": str(emulator_port),
+            "AWS_ENDPOINT_URL": f"http://localhost:{emulator_port}",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }
+        running = {
+            "apiUrl": f"http://127.0.0.1:{port}",
+            "testApiKey": ids.new_api_key(livemode=False),
+            "liveApiKey": ids.new_api_key(livemode=True),
+            "otherTestApiKey": ids.new_api_key(livemode=False),
+            "awsEndpointUrl": environment["AWS_ENDPOINT_URL"],
+            "region": REGION,
+            "stackName": STACK_NAME,
+        }
+        if faults_port:
+            running["faultsUrl"] = f"http://127.0.0.1:{faults_port}"
+            environment |= {"HTTP_PROXY": running["faultsUrl"], "NO_PROXY": "127.0.0.1"}
+        with step("Starting the AWS emulator"):
+            self._run_emulator(environment, [emulator_port, port], faults_port)
+        self.file.touch(mode=0o600)
+        self.file.write_text(json.dumps(running, indent=2) + "\n")
+
+    def _run_emulator(self, environment: dict[str, str], ports: list[int], faults_port: int | None) -> None:
+        arguments = [str(self.pid_file), str(faults_port or ""), *map(str, dict.fromkeys(ports))]
+        with self.log.open("w") as log:
+            process = subprocess.Popen(
+                [EMULATOR, ROOT / "local/emulator.py", *arguments],
+                env=environment,
+                cwd=self.state,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            until = time.monotonic() + 60
+            while status(ports[0], "/_ministack/health") != 200:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise Failure(f"The AWS emulator does not start; its log is {self.log}")
+                time.sleep(0.1)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        process.returncode = 0  # it is to go on without this object, which would complain
+
+    # --- deploying -------------------------------------------------------------------------------
+
+    def sam(self, *arguments: str, output: Path | None = None, **variables: str) -> int:
+        """Run SAM CLI on this stack, where it cannot reach AWS; return its exit code."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment |= {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.read()["awsEndpointUrl"],
+            "NO_PROXY": "localhost,127.0.0.1",
+            "SAM_CLI_TELEMETRY": "0",
+            **variables,
+        }
+        with output.open("w") if output else nullcontext() as log:
+            return subprocess.run(
+                [SAM, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
+            ).returncode
+
+    def _deploy(self) -> None:
+        log, bucket = self.state / "deploy.log", "artefacts"
+        self.client("s3").create_bucket(Bucket=bucket)
+        options = ["--s3-bucket", bucket, "--capabilities", "CAPABILITY_IAM"]
+        options += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
+        parameters = [
+            f"Architecture={host_architecture()}",
+            f"LinkBaseUrl={self.read()['apiUrl']}",
+            "AllowLoopbackWebhooks=true",
+        ]
+        template = str(BUILD / "template.yaml")
+        failed = self.sam(
+            *["deploy", "--template-file", template, "--stack-name", STACK_NAME, *options],
+            *["--parameter-overrides", *parameters],
+            output=log,
+        )
+        if failed:
+            raise Failure(f"sam deploy failed; its output is in {log}")
+
+    def _register_keys(self) -> None:
+        running = self.read()
+        resource = keys.local_session(REGION).resource("dynamodb", endpoint_url=running["awsEndpointUrl"])
+        table = resource.Table(self.physical_ids()["LinksTable"])
+        for key in (running["testApiKey"], running["liveApiKey"], sample_api_key()):
+            keys.register(table, key, "acme")
+        keys.register(table, running["otherTestApiKey"], "globex")
+
+    def _await_api(self) -> None:
+        running = self.read()
+        port = int(running["apiUrl"].rpartition(":")[2])
+        until = time.monotonic() + 60
+        while (answer := status(port, "/v1/providers", running["testApiKey"])) != 200:
+            if time.monotonic() > until:
+                raise Failure(f"GET /v1/providers answers {answer}; what the functions said is in {self.log}")
+            time.sleep(0.2)
+
+    def follow_logs(self) -> None:
+        """Print what the functions log, from a minute ago on, until interrupted."""
+        groups = [name for logical, name in self.physical_ids().items() if logical.endswith("LogGroup")]
+        logs, since, seen = self.client("logs"), time.time_ns() // 1_000_000 - 60_000, set()
+        while True:
+            for group in groups:
+                for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
+                    line = (event["logStreamName"], event["timestamp"], event["message"])
+                    if line not in seen:
+                        seen.add(line)
+                        print(event["message"].rstrip(), flush=True)
+            time.sleep(0.5)
+
+
+@contextmanager
+def stack_for_tests() -> Iterator[Stack]:
+    """A stack of its own, with a faults port, for as long as the context lasts; one at a time."""
+    stack = Stack(ROOT / ".local/test-stack")
+    with stack.state.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack.down()  # what a killed test run left behind
+        ports = [port for port in range(4650, 4700) if is_free(port)]
+        try:
+            stack.up(*ports[:3])
+            yield stack
+        finally:
+            stack.down()
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    print(f"{text} ...", end=" ", flush=True)
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print("failed")
+        raise
+    print(f"{time.monotonic() - started:.1f} s", flush=True)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def status(port: int, path: str, api_key: str = "") -> int | None:
+    """Status of a GET; None if there is no answer."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {api_key}"} if api_key else {})
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def sample_event() -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((ROOT / "events/create_link.json").read_text())
+    return event
+
+
+def sample_api_key() -> str:
+    """The key of the sample events, which thus work on a local stack as they are."""
+    return str(sample_event()["headers"]["authorization"].removeprefix("Bearer "))
+
+
+def print_welcome(running: dict[str, str]) -> None:
+    print(f"\nThe API is at {running['apiUrl']}, a test key is {running['testApiKey']}\n")
+    print(f"curl -i {running['apiUrl']}/v1/links \\")
+    print(f"  -H 'Authorization: Bearer {running['testApiKey']}' \\")
+    print("  -H 'Content-Type: application/json' \\")
+    print(f"  -d {shlex.quote(sample_event()['body'])}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="stack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up")
+    up.add_argument("--port", type=int, help=f"of the API ({PORT})")
+    up.add_argument("--emulator-port", type=int, help=f"of the emulated AWS ({EMULATOR_PORT})")
+    commands.add_parser("down")
+    commands.add_parser("logs")
+    arguments = parser.parse_args()
+    stack = Stack()
+    try:
+        match arguments.command:
+            case "up":
+                stack.up(arguments.port, arguments.emulator_port)
+                print_welcome(stack.read())
+            case "down":
+                print("Stopped the local stack" if stack.down() else "No local stack was running")
+            case "logs":
+                stack.follow_logs()
+    except Failure as failure:
+        sys.exit(str(failure))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
