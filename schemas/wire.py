@@ -90,8 +90,8 @@ class Step(Model):
     duration_ms: Count = Field(default_factory=int)
 
 
-class Link(Model):
-    """A link; what has no value is null."""
+class ListedLink(Model):
+    """A link without its result; what has no value is null."""
 
     link_id: LinkId
     integration_id: str
@@ -103,9 +103,6 @@ class Link(Model):
     metadata: dict[str, str] | None
     return_url: str | None
     session_id: SessionId | None
-    result: dict[str, JsonValue] | None = Field(
-        description="Only when complete; of several operations: `operations`, each with its `data`."
-    )
     error: LinkFailure | None
     webhook: WebhookState
     created_at: Time
@@ -118,9 +115,81 @@ class Link(Model):
     )
 
     @model_validator(mode="after")
-    def _timeline_with_debug_only(self) -> "Link":
+    def _timeline_with_debug_only(self) -> "ListedLink":
         if ("timeline" in self.model_fields_set) != self.debug:
             raise ValueError("timeline is there exactly when debug is true")
+        return self
+
+
+class Link(ListedLink):
+    """A link; what has no value is null."""
+
+    result: dict[str, JsonValue] | None = Field(
+        description="Only when complete; of several operations: `operations`, each with its `data`."
+    )
+
+
+class Links(Model):
+    """A page of links, newest first."""
+
+    links: Annotated[list[ListedLink], Field(max_length=100)]
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
+
+
+class Integration(Model):
+    id: str
+    name: str
+
+
+class DescribedOperation(Operation):
+    description: str = Field(description="What is done, as the user is told.")
+
+
+class DescribedProgress(OperationProgress):
+    description: str = Field(description="What is done, as the user is told.")
+
+
+class ClaimedLink(Model):
+    """A session that has just begun. No other answer holds the client token."""
+
+    link_id: LinkId
+    session_id: SessionId
+    client_token: str = Field(pattern=r"^ct_[A-Za-z0-9_-]{22,}$")
+    expires_at: Time = Field(description="The end of the session.")
+    integration: Integration
+    operations: Annotated[list[DescribedOperation], Field(min_length=1, max_length=20)]
+    return_url: str | None
+
+
+class Challenge(Model):
+    """What the user is asked."""
+
+    id: str
+    type: Literal["login", "otp", "choice"]
+    title: str
+    # Not the name `schema`, which the base class has.
+    fields: dict[str, JsonValue] = Field(
+        alias="schema", description="JSON Schema of the fields to ask; `writeOnly` marks secrets."
+    )
+
+
+class Session(Model):
+    """A session as its client sees it; what has no value is null."""
+
+    session_id: SessionId
+    link_id: LinkId
+    status: Literal["awaiting_input", "running", "complete", "failed", "canceled"]
+    integration: Integration
+    challenge: Challenge | None
+    operations: Annotated[list[DescribedProgress], Field(min_length=1, max_length=20)]
+    error: LinkFailure | None
+    return_url: str | None
+    expires_at: Time
+
+    @model_validator(mode="after")
+    def _challenge_while_input_is_awaited(self) -> "Session":
+        if (self.challenge is not None) != (self.status == "awaiting_input"):
+            raise ValueError("a challenge is there exactly while input is awaited")
         return self
 
 
@@ -203,7 +272,7 @@ class GatewayError(Model):
     message: str
 
 
-MODELS = (CreatedLink, Link, Providers, Provider, Error, GatewayError)
+MODELS = (CreatedLink, Link, Links, ClaimedLink, Session, Providers, Provider, Error, GatewayError)
 
 EXAMPLES: dict[type[Model], dict[str, Any]] = {
     CreatedLink: {
@@ -267,8 +336,9 @@ def openapi() -> dict[str, Any]:
     schemas: dict[str, Any] = definitions["$defs"]
     for model, example in EXAMPLES.items():
         schemas[model.__name__]["examples"] = [example]
-    request = json.loads((HERE / "create_link_request.json").read_bytes())
-    schemas["CreateLinkRequest"] = {name: value for name, value in request.items() if name != "$schema"}
+    for name in ("create_link_request", "claim_request", "session_input_request"):
+        request = _file(f"{name}.json")
+        schemas[request["title"]] = request
     return {
         "openapi": "3.1.0",
         "info": {
@@ -279,6 +349,15 @@ def openapi() -> dict[str, Any]:
         "security": [{"apiKey": []}],
         "paths": {
             "/v1/links": {
+                "get": {
+                    "operationId": "listLinks",
+                    "summary": "List links, newest first",
+                    "parameters": [
+                        {"name": name, "in": "query", "schema": schema}
+                        for name, schema in _file("list_links_query.json")["properties"].items()
+                    ],
+                    "responses": {"200": _answer("A page", "Links", "Cache-Control"), **_errors(400, 401)},
+                },
                 "post": {
                     "operationId": "createLink",
                     "summary": "Create a link",
@@ -288,7 +367,7 @@ def openapi() -> dict[str, Any]:
                         "201": _answer("The link", "CreatedLink", "Cache-Control", "Idempotent-Replayed"),
                         **_errors(400, 401, 413, 415, 422),
                     },
-                }
+                },
             },
             "/v1/links/{linkId}": {
                 "get": {
@@ -296,6 +375,60 @@ def openapi() -> dict[str, Any]:
                     "summary": "Read a link",
                     "parameters": [_path_parameter("linkId")],
                     "responses": {"200": _answer("The link", "Link", "Cache-Control"), **_errors(401, 404)},
+                }
+            },
+            "/v1/links/{linkId}/cancel": {
+                "post": {
+                    "operationId": "cancelLink",
+                    "summary": "Cancel a link that has not ended",
+                    "parameters": [_path_parameter("linkId")],
+                    "responses": {
+                        "200": _answer("The link", "Link", "Cache-Control"),
+                        **_errors(401, 404, 409),
+                    },
+                }
+            },
+            "/link/claim": {
+                "post": {
+                    "operationId": "claimLink",
+                    "summary": "Begin the one session of the link that a claim code opens",
+                    "security": [],
+                    "requestBody": {"required": True, "content": _json("ClaimRequest")},
+                    "responses": {
+                        "200": _answer("The session", "ClaimedLink", "Cache-Control"),
+                        **_errors(400, 404, 409, 410, 413, 415),
+                    },
+                }
+            },
+            "/link/session": {
+                "get": {
+                    "operationId": "readSession",
+                    "summary": "Read how the session stands",
+                    "security": [{"clientToken": []}],
+                    "responses": {"200": _answer("The session", "Session", "Cache-Control"), **_errors(401)},
+                }
+            },
+            "/link/session/input": {
+                "post": {
+                    "operationId": "answerChallenge",
+                    "summary": "Answer the open challenge",
+                    "security": [{"clientToken": []}],
+                    "requestBody": {"required": True, "content": _json("SessionInputRequest")},
+                    "responses": {
+                        "202": _answer("The session", "Session", "Cache-Control"),
+                        **_errors(400, 401, 409, 413, 415),
+                    },
+                }
+            },
+            "/link/session/cancel": {
+                "post": {
+                    "operationId": "cancelSession",
+                    "summary": "End the session because the user wants so",
+                    "security": [{"clientToken": []}],
+                    "responses": {
+                        "200": _answer("The session", "Session", "Cache-Control"),
+                        **_errors(401, 409),
+                    },
                 }
             },
             "/v1/providers": {
@@ -320,7 +453,8 @@ def openapi() -> dict[str, Any]:
         },
         "components": {
             "securitySchemes": {
-                "apiKey": {"type": "http", "scheme": "bearer", "description": "lk_test_... or lk_live_..."}
+                "apiKey": {"type": "http", "scheme": "bearer", "description": "lk_test_... or lk_live_..."},
+                "clientToken": {"type": "http", "scheme": "bearer", "description": "ct_..., from the claim"},
             },
             "parameters": {
                 "Idempotency-Key": _header_parameter(
@@ -346,8 +480,12 @@ def openapi() -> dict[str, Any]:
             },
             "responses": {
                 "400": _answer("The request does not fit; every issue is listed", "Error", "Cache-Control"),
-                "401": _answer("No valid API key", "Error", "Cache-Control", "WWW-Authenticate"),
+                "401": _answer(
+                    "No valid API key or client token", "Error", "Cache-Control", "WWW-Authenticate"
+                ),
                 "404": _answer("Unknown, or not this account's in this mode", "Error", "Cache-Control"),
+                "409": _answer("It does not go with the present state", "Error", "Cache-Control"),
+                "410": _answer("Expired or canceled before a claim", "Error", "Cache-Control"),
                 "413": _answer("The body is over 256 KiB", "Error", "Cache-Control"),
                 "415": _answer("The body is not sent as application/json", "Error", "Cache-Control"),
                 "422": _answer("The Idempotency-Key came with another body before", "Error", "Cache-Control"),
@@ -366,6 +504,11 @@ def openapi() -> dict[str, Any]:
             "schemas": dict(sorted(schemas.items())),
         },
     }
+
+
+def _file(name: str) -> dict[str, Any]:
+    content = json.loads((HERE / name).read_bytes())
+    return {member: value for member, value in content.items() if member != "$schema"}
 
 
 def _component(kind: str, name: str) -> dict[str, str]:

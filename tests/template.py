@@ -74,5 +74,7 @@ def environment() -> dict[str, str]:
                 return value(argument[2])  # the only condition here is TraceCalls, false by default
         raise ValueError(tag)
 
-    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    variables = dict(template()["Globals"]["Function"]["Environment"]["Variables"])
+    for function in resources("AWS::Serverless::Function").values():
+        variables |= function.get("Environment", {}).get("Variables", {})
     return {name: value(content) for name, content in variables.items()}

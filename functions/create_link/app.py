@@ -4,13 +4,13 @@ from latchkey import http, telemetry
 from latchkey.catalogue import providers
 from latchkey.create import create_link
 from latchkey.errors import Issue, LatchkeyError, ValidationFailedError
-from latchkey.links import created_view
 from latchkey.settings import settings
 from latchkey.validation import Rules, create_link_issues
+from latchkey.views import created_view
 
 
 @http.private
-def lambda_handler(request: http.Request) -> http.Response:
+def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Create a link, or answer again what an earlier request with the same Idempotency-Key was answered."""
     integration = "none"
     try:
@@ -32,7 +32,7 @@ def lambda_handler(request: http.Request) -> http.Response:
     return http.answer(201, created_view(link, claim_code), headers, {"linkId": link.link_id})
 
 
-def _rules(request: http.Request) -> Rules:
+def _rules(request: http.CallerRequest) -> Rules:
     config = settings()
     return Rules(
         max_expires_in=config.max_expires_in,

@@ -1,15 +1,12 @@
 """GET /v1/links/{linkId}."""
 
-from latchkey import http, ids, store
-from latchkey.errors import NotFoundError
-from latchkey.links import link_view
+from latchkey import ending, http, owned
+from latchkey.views import link_view
 
 
 @http.private
-def lambda_handler(request: http.Request) -> http.Response:
+def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Show a link to the account and mode that made it."""
-    link_id = request.path_parameters["linkId"]
-    link = store.get_link(link_id) if ids.is_link_id(link_id) else None
-    if link is None or link.owner != request.caller.owner:
-        raise NotFoundError
-    return http.answer(200, link_view(link, request.now), log={"linkId": link_id})
+    link = owned.link(request)
+    result = ending.result_of(link, request.now)
+    return http.answer(200, link_view(link, request.now) | {"result": result}, log={"linkId": link.link_id})

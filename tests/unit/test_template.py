@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from latchkey import store
+from latchkey.links import Link
 from tests.template import ROOT, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -19,6 +21,20 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
 def actions(statement: dict[str, Any]) -> list[str]:
     action = statement["Action"]
     return [action] if isinstance(action, str) else action
+
+
+def targets(statement: dict[str, Any]) -> list[str]:
+    """Logical ids of what a statement names: by ARN, or an index of a table."""
+    named = statement["Resource"]
+    found = []
+    for resource in named if isinstance(named, list) else [named]:
+        if resource != "*":
+            ((kind, text),) = resource.items()
+            pattern = r"(\w+)\.Arn" if kind == "GetAtt" else r"\$\{(\w+)\.Arn\}/index/\w+"
+            match = re.fullmatch(pattern, text)
+            assert match, text
+            found.append(match[1])
+    return found
 
 
 ALLOWED = [(name, statement) for name, role in ROLES.items() for statement in statements(role)]
@@ -56,11 +72,8 @@ def test_a_role_allows_named_actions_on_named_resources(role: str, statement: di
     if statement["Resource"] == "*":
         # X-Ray's two calls take no resource.
         assert actions(statement) == ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
-    else:
-        ((kind, target),) = statement["Resource"].items()
-        assert kind == "GetAtt"
-        assert target.endswith(".Arn")
-        assert target.removesuffix(".Arn") in template()["Resources"]
+    for target in targets(statement):
+        assert target in template()["Resources"]
 
 
 @pytest.mark.parametrize(
@@ -104,10 +117,14 @@ def test_links_can_be_restored_and_secrets_cannot() -> None:
     assert not [name for name, table in TABLES.items() if "StreamSpecification" in table]
 
 
-def test_the_links_table_has_its_two_indexes() -> None:
+def test_the_links_table_has_its_indexes() -> None:
     indexes = {index["IndexName"]: index for index in TABLES["LinksTable"]["GlobalSecondaryIndexes"]}
     keys = {name: [key["AttributeName"] for key in index["KeySchema"]] for name, index in indexes.items()}
-    assert keys == {"due": ["dueShard", "dueAt"], "byAccount": ["owner", "createdAt"]}
+    assert keys == {
+        "due": ["dueShard", "dueAt"],
+        "byAccount": ["owner", "createdAt"],
+        "byExternalUser": ["ownerUser", "createdAt"],
+    }
 
 
 def test_the_sealing_key_rotates() -> None:
@@ -144,6 +161,39 @@ def test_each_parameter_explains_itself_and_is_constrained(name: str) -> None:
         assert re.fullmatch(parameter["AllowedPattern"], default)
 
 
+QUEUES = resources("AWS::SQS::Queue")
+CONSUMERS = {
+    name: event["Properties"]
+    for name, function in FUNCTIONS.items()
+    for event in function.get("Events", {}).values()
+    if event["Type"] == "SQS"
+}
+
+
+@pytest.mark.parametrize("name", [name for name in QUEUES if not name.endswith("DeadLetters")])
+def test_a_queue_gives_its_consumer_time_tries_and_a_place_for_what_it_cannot_take(name: str) -> None:
+    queue = QUEUES[name]
+    (consumer,) = [f for f, event in CONSUMERS.items() if event["Queue"] == {"GetAtt": f"{name}.Arn"}]
+    assert CONSUMERS[consumer]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[consumer]["Timeout"]
+    dead_letters = name.removesuffix("Queue") + "DeadLetters"
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"GetAtt": f"{dead_letters}.Arn"}
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 10
+    assert QUEUES[dead_letters]["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+    alarm = resources("AWS::CloudWatch::Alarm")[f"{dead_letters}Alarm"]
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"GetAtt": f"{dead_letters}.QueueName"}}]
+
+
+def test_the_indexes_hold_what_a_list_shows_and_not_the_event() -> None:
+    keys = {"pk", "owner", "createdAt"}
+    unseen = {"argumentsRow", "secrets", "fingerprint", "event", "deliveries"}
+    shown = set(store._NAMES[Link].values()) - keys - unseen
+    for index in TABLES["LinksTable"]["GlobalSecondaryIndexes"]:
+        if index["IndexName"] != "due":
+            assert set(index["Projection"]["NonKeyAttributes"]) == shown
+
+
 def test_no_alias_is_published() -> None:
     # A published alias would stay on its old version when only a layer changes.
     assert "AutoPublishAlias" not in str(template())
@@ -153,6 +203,12 @@ def test_the_routes_are_the_published_ones() -> None:
     assert set(routes()) == {
         "POST /v1/links",
         "GET /v1/links/{linkId}",
+        "GET /v1/links",
+        "POST /v1/links/{linkId}/cancel",
+        "POST /link/claim",
+        "GET /link/session",
+        "POST /link/session/input",
+        "POST /link/session/cancel",
         "GET /v1/providers",
         "GET /v1/providers/{integrationId}",
     }

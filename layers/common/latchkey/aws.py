@@ -13,10 +13,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 # botocore's name
 
 from latchkey.errors import UnavailableError
+from latchkey.sessions import CONNECTOR_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
 
 # One call at its worst: 2 attempts x (1 s to connect + 2 s to answer) + at most 1 s between them = 7 s.
 # No request waits for more than four calls: 28 s, within the function's 29 s and the gateway's 30 s.
@@ -36,6 +39,7 @@ _TRANSIENT = {
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "RequestThrottled",
     "ThrottlingException",
 }
 
@@ -45,8 +49,8 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def _client(service: str) -> Any:
-    return _session().create_client(service, config=_CONFIG)
+def _client(service: str, config: Config = _CONFIG) -> Any:
+    return _session().create_client(service, config=config)
 
 
 @functools.cache
@@ -60,6 +64,21 @@ def dynamodb() -> "DynamoDBClient":
 def kms() -> "KMSClient":
     """The environment's KMS client."""
     client: KMSClient = _client("kms")
+    return client
+
+
+@functools.cache
+def sqs() -> "SQSClient":
+    """The environment's SQS client."""
+    client: SQSClient = _client("sqs")
+    return client
+
+
+@functools.cache
+def connectors() -> "LambdaClient":
+    """A Lambda client that waits for a connector's reply, and calls once: a call may be a write."""
+    patient = Config(read_timeout=CONNECTOR_SECONDS, retries={"total_max_attempts": 1})
+    client: LambdaClient = _client("lambda", _CONFIG.merge(patient))
     return client
 
 

@@ -7,7 +7,6 @@ from latchkey import ids, sealing, store, strictjson, telemetry, urls
 from latchkey.auth import Caller
 from latchkey.errors import IdempotencyKeyReusedError, UnavailableError
 from latchkey.links import DEFAULT_EXPIRES_IN, Link, Operation
-from latchkey.settings import settings
 
 ARGUMENTS = "arguments"
 
@@ -29,6 +28,7 @@ def create_link(
     link_id = ids.link_id(claim_code)
     arguments = [operation.get("arguments") or None for operation in body["operations"]]
     return_url = body.get("returnUrl")
+    token = ids.new_token()
     link = Link(
         link_id=link_id,
         owner=caller.owner,
@@ -40,8 +40,10 @@ def create_link(
         created_at=now,
         updated_at=now,
         expires_at=now + 1000 * int(body.get("expiresIn", DEFAULT_EXPIRES_IN)),
-        write_token=ids.new_token(),
-        sealed_arguments=any(arguments),
+        write_token=token,
+        # A row of this request's own, so that no request touches another's.
+        arguments_row=f"{ARGUMENTS}#{token}" if any(arguments) else None,
+        secrets=any(arguments),
         debug=body.get("debug", False),
         webhook_url=body.get("webhookUrl"),
         return_url=None if return_url is None else urls.add_link_id(return_url, link_id),
@@ -49,30 +51,29 @@ def create_link(
         metadata=body.get("metadata"),
         fingerprint=fingerprint,
     )
-    if link.sealed_arguments:  # first, so that no link can be claimed before its arguments are there
+    if link.arguments_row is not None:  # first, so that no link can be claimed before its arguments are there
         sealed = sealing.seal(
             strictjson.canonical(arguments),
-            key_id=settings().sealing_key,
             account=caller.account,
             link_id=link_id,
             purpose=ARGUMENTS,
             now=now,
         )
-        store.put_arguments(link, sealed)
+        store.put_secret(link, link.arguments_row, sealed)
     stored = store.put_link(link)
     # The token, not the outcome of the put: a put whose answer was lost is sent again and finds itself.
-    if stored.write_token == link.write_token:
+    if stored.write_token == token:
         return stored, claim_code, False
-    if link.sealed_arguments:
-        _take_back_arguments(link)
+    if link.arguments_row is not None:
+        _take_back(link, link.arguments_row)
     if fingerprint is None or not hmac.compare_digest(stored.fingerprint or b"", fingerprint):
         raise IdempotencyKeyReusedError
     return stored, claim_code, True
 
 
-def _take_back_arguments(link: Link) -> None:
+def _take_back(link: Link, row: str) -> None:
     try:
-        store.delete_arguments(link)
+        store.delete_secret(link, row)
     except UnavailableError:
-        # They are sealed and nothing refers to them; the table's TTL deletes them.
-        telemetry.logger.warning("sealed arguments left to the TTL", linkId=link.link_id)
+        # They are sealed, nothing refers to them, and they go when the link ends or by the table's TTL.
+        telemetry.logger.warning("spare sealed arguments are left", linkId=link.link_id)

@@ -4,6 +4,8 @@ LatchkeyError
 +-- ValidationFailedError        400
 +-- UnauthorizedError            401
 +-- NotFoundError                404
++-- ConflictError                409
++-- GoneError                    410
 +-- TooLargeError                413
 +-- UnsupportedMediaTypeError    415
 +-- IdempotencyKeyReusedError    422
@@ -50,7 +52,7 @@ class ValidationFailedError(LatchkeyError):
 
 
 class UnauthorizedError(LatchkeyError):
-    """No API key, or one that is malformed, unknown or revoked."""
+    """No API key or client token, or one that is malformed, unknown, revoked or over."""
 
     status, code = 401, "unauthorized"
     message = "Send a valid API key as Authorization: Bearer lk_test_... or lk_live_..."
@@ -61,6 +63,18 @@ class NotFoundError(LatchkeyError):
     """Unknown, malformed or somebody else's: one answer for all three."""
 
     status, code, message = 404, "not_found", "There is no such resource for this API key"
+
+
+class ConflictError(LatchkeyError):
+    """What is asked for does not go with the state that the thing is in."""
+
+    status, code = 409, "conflict"
+
+
+class GoneError(LatchkeyError):
+    """It was there and is over."""
+
+    status, code = 410, "gone"
 
 
 class TooLargeError(LatchkeyError):

@@ -48,16 +48,21 @@ def _json(content: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to a private route: its caller is known."""
+    """A request to a public route."""
 
     event: dict[str, Any] = field(repr=False)
-    caller: auth.Caller
     now: int  # milliseconds
 
     def header(self, name: str) -> str | None:
         """A header's value; names are lower case."""
         value: str | None = self.event["headers"].get(name)
         return value
+
+    @property
+    def route(self) -> str:
+        """The route's method and path, as the template has them."""
+        key: str = self.event["routeKey"]
+        return key
 
     @property
     def path_parameters(self) -> dict[str, str]:
@@ -69,6 +74,24 @@ class Request:
         """The domain that the request was sent to."""
         name: str = self.event["requestContext"]["domainName"]
         return name
+
+    @property
+    def bearer(self) -> str:
+        """The token of the Authorization header; "" if there is none."""
+        scheme, _, token = (self.header("authorization") or "").strip().partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
+    def query(self) -> dict[str, str]:
+        """The query's parameters; raises ValidationFailedError if one comes twice."""
+        from urllib.parse import parse_qsl
+
+        pairs = parse_qsl(self.event.get("rawQueryString") or "", keep_blank_values=True)
+        parameters = dict(pairs)
+        if len(parameters) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValidationFailedError([Issue(name, "must be given once", "range") for name in twice])
+        return parameters
 
     def json_object(self) -> dict[str, Any]:
         """The body; raises UnsupportedMediaTypeError, else TooLargeError, else ValidationFailedError."""
@@ -89,11 +112,31 @@ class Request:
         return strictjson.read_object(body)
 
 
-def private(handle: Callable[[Request], Response]) -> telemetry.LambdaHandler:
-    """Make a Lambda handler of a route that needs an API key.
+@dataclass(frozen=True, slots=True)
+class CallerRequest(Request):
+    """A request to a private route: its caller is known."""
 
-    Whatever happens, the caller gets an answer of the contract's shape and the log gets one line.
-    """
+    caller: auth.Caller
+
+
+def private(handle: Callable[[CallerRequest], Response]) -> telemetry.LambdaHandler:
+    """Make a Lambda handler of a route that needs an API key."""
+
+    def respond(request: Request, line: dict[str, Any]) -> Response:
+        caller = auth.authenticate(request.bearer, request.now)
+        line |= {"account": caller.account, "livemode": caller.livemode}
+        return handle(CallerRequest(request.event, request.now, caller))
+
+    return _handler(respond)
+
+
+def public(handle: Callable[[Request], Response]) -> telemetry.LambdaHandler:
+    """Make a Lambda handler of a route that needs no API key."""
+    return _handler(lambda request, _line: handle(request))
+
+
+def _handler(respond: Callable[[Request, dict[str, Any]], Response]) -> telemetry.LambdaHandler:
+    """Whatever happens, the caller gets an answer of the contract's shape and the log gets one line."""
     # Connecting takes longest: done while Lambda starts the environment, not during a request.
     aws.dynamodb()
 
@@ -104,19 +147,17 @@ def private(handle: Callable[[Request], Response]) -> telemetry.LambdaHandler:
             "route": event["routeKey"],
         }
         try:
-            caller = auth.authenticate(event["headers"].get("authorization", ""), now)
-            line |= {"account": caller.account, "livemode": caller.livemode}
-            response = handle(Request(event, caller, now))
+            response = respond(Request(event, now), line)
         except LatchkeyError as error:
             response = _failure(error, line["requestId"])
         except Exception as error:  # noqa: BLE001 # the last line of defence: nothing may reach the gateway
             telemetry.logger.error("unexpected", **line, **telemetry.unexpected(error))
             response = answer(500, _INTERNAL | {"requestId": line["requestId"]})
         telemetry.logger.info("request", **line, status=response.status, **response.log)
-        headers = {"X-Request-Id": line["requestId"], "Cache-Control": "no-store"} | response.headers
+        headers = {"X-Request-Id": line["requestId"], "Cache-Control": "no-store"}
         if response.body is None:
-            return {"statusCode": response.status, "headers": headers}
-        headers["Content-Type"] = "application/json"
+            return {"statusCode": response.status, "headers": headers | response.headers}
+        headers |= {"Content-Type": "application/json"} | response.headers
         return {"statusCode": response.status, "headers": headers, "body": response.body}
 
     return telemetry.traced(handler)

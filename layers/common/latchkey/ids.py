@@ -25,6 +25,10 @@ def _base62(number: int, width: int) -> str:
     return "".join(reversed(digits))
 
 
+def _random(size: int, width: int) -> str:
+    return _base62(int.from_bytes(secrets.token_bytes(size)), width)
+
+
 def _checksum(text: str) -> str:
     return _base62(zlib.crc32(text.encode()), _KEY_CHECKSUM_CHARS)
 
@@ -52,7 +56,7 @@ def api_key_hash(key: str) -> str:
 
 def new_claim_code() -> str:
     """`clm_` and 128 random bits."""
-    return "clm_" + _base62(int.from_bytes(secrets.token_bytes(_ID_BYTES)), _ID_CHARS)
+    return "clm_" + _random(_ID_BYTES, _ID_CHARS)
 
 
 def derived_claim_code(api_key: str, idempotency_key: str) -> str:
@@ -78,6 +82,39 @@ def is_link_id(text: str) -> bool:
     return len(text) == 5 + _ID_CHARS and text.startswith("link_") and text.isascii() and text[5:].isalnum()
 
 
+def session_id(link_id: str) -> str:
+    """The session of a link: it has at most one."""
+    return f"sess_{link_id[5:]}"
+
+
+def link_of_session(session: str) -> str:
+    """The link that a session belongs to."""
+    return f"link_{session[5:]}"
+
+
+def new_client_token(link_id: str) -> str:
+    """`ct_`, the link it belongs to, and 128 random bits: the session is found by its token alone."""
+    return f"ct_{link_id[5:]}{_random(_ID_BYTES, _ID_CHARS)}"
+
+
+def link_of_client_token(token: str) -> str | None:
+    """The link whose session a client token claims to open; None for what cannot be a token."""
+    link_id = f"link_{token[3 : 3 + _ID_CHARS]}"
+    if token.startswith("ct_") and len(token) == 3 + 2 * _ID_CHARS and is_link_id(link_id):
+        return link_id
+    return None
+
+
+def token_hash(token: str) -> bytes:
+    """SHA-256: 128 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def new_message_id() -> str:
+    """`msg_` and 128 random bits: the id of an event, over all attempts to deliver it."""
+    return "msg_" + _random(_ID_BYTES, _ID_CHARS)
+
+
 def keyed_digest(api_key: str, purpose: str, message: bytes) -> bytes:
     """HMAC-SHA256 under the API key, distinct for each purpose."""
     return hmac.digest(api_key.encode(), purpose.encode() + b"\0" + message, "sha256")
@@ -85,4 +122,4 @@ def keyed_digest(api_key: str, purpose: str, message: bytes) -> bytes:
 
 def new_token() -> str:
     """96 random bits, for what has to be unique and not secret."""
-    return _base62(int.from_bytes(secrets.token_bytes(12)), 17)
+    return _random(12, 17)

@@ -1,12 +1,20 @@
-"""The link: what it holds, what it looks like, when it is over. Pure; times are in milliseconds."""
+"""The link: what it holds, when it ends, when it next needs attention. Pure; times are in milliseconds.
+
+pending -> active -> complete | failed;  pending -> expired;  pending | active -> canceled
+"""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 DEFAULT_EXPIRES_IN = 14_400  # seconds: 4 hours
 DUE_SHARDS = 16
+# How long a session may wait for its worker before the message that called it counts as lost.
+NUDGE_MS = 15_000
+MAX_STEPS = 200  # of a debug link's timeline; four are kept free for creation, claim and end
 _DAY = 86_400  # seconds
+
+OPEN = frozenset({"pending", "active"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +23,57 @@ class Operation:
 
     resource: str
     action: str
+    status: str = "pending"  # pending, running, succeeded; the link's end makes failed or skipped of it
+    tries: int = 0
+    result_row: str | None = None  # of the sealed result, until the link ends
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What begins with the claim: the user's time to log in, and the worker's to run the operations."""
+
+    claimed_at: int
+    ends_at: int
+    token_hash: bytes
+    challenge: str | None = None  # JSON text of what the user is asked: id, type, title, schema
+    input_row: str | None = None  # of the sealed answer, until the worker has used it
+    state_row: str | None = None  # of the connector's sealed state
+    authenticated: bool = False
+    lease_until: int = 0  # until then a worker is at it; 0 for none
+
+    @property
+    def awaits_input(self) -> bool:
+        """Whether it is the user's turn, and not the worker's."""
+        return self.challenge is not None and self.input_row is None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a link failed, and the operation that was running."""
+
+    code: str
+    operation_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """The event that an ended link owes its webhookUrl."""
+
+    message_id: str
+    status: str = "pending"  # pending, delivered, exhausted
+    attempts: int = 0
+    next_attempt_at: int | None = None
+    lease_token: str | None = None  # of the attempt that is under way
+    lease_until: int = 0
+    redelivery: str | None = None  # the status to go back to if an attempt that was asked for fails
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A ciphertext (nonce first) and the wrapped key that opens it."""
+
+    ciphertext: bytes
+    wrapped_key: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,82 +90,103 @@ class Link:
     created_at: int
     updated_at: int
     expires_at: int
-    write_token: str  # tells the request that wrote the item from one that found it there
-    sealed_arguments: bool
+    write_token: str  # a new one for each write: tells who wrote what is stored
+    arguments_row: str | None = None  # of the sealed arguments
+    secrets: bool = False  # whether the Secrets table may hold rows of this link
     debug: bool = False
     webhook_url: str | None = None
     return_url: str | None = None
     external_user_id: str | None = None
     metadata: dict[str, str] | None = None
     fingerprint: bytes | None = None  # keyed digest of the body that an Idempotency-Key came with
+    session: Session | None = None
+    completed_at: int | None = None
+    error: Failure | None = None
+    event: Sealed | None = None  # the webhook's body, with the result in it
+    webhook: Webhook | None = None
+    deliveries: tuple[dict[str, Any], ...] = ()  # the webhook's attempts
+    timeline: tuple[dict[str, Any], ...] = ()  # of a debug link: the steps that no other field tells
 
     @property
-    def arguments_row(self) -> str:
-        """Sort key of the link's sealed arguments. One per write, so that no request touches another's."""
-        return f"arguments#{self.write_token}"
+    def account(self) -> str:
+        """The account, of either mode."""
+        return self.owner.partition("#")[0]
 
-    def due(self) -> tuple[int, int]:
-        """Shard and time at which the link next needs attention."""
-        return hashlib.sha256(self.link_id.encode()).digest()[0] % DUE_SHARDS, self.expires_at
+    @property
+    def running(self) -> int | None:
+        """Index of the operation that is running."""
+        return next((i for i, operation in enumerate(self.operations) if operation.status == "running"), None)
+
+    def due_shard(self) -> int:
+        """The part of the `due` index that the link is filed in."""
+        return hashlib.sha256(self.link_id.encode()).digest()[0] % DUE_SHARDS
+
+    def due_at(self) -> int | None:
+        """When the link next needs attention that nothing else may give it; None for never."""
+        if self.status == "pending":
+            return self.expires_at
+        if self.status == "active":
+            session = session_of(self)
+            if session.awaits_input:
+                return session.ends_at
+            return min(session.ends_at, session.lease_until or self.updated_at + NUDGE_MS)
+        if self.secrets:
+            return self.updated_at
+        if self.webhook is not None and self.webhook.status == "pending":
+            return self.webhook.lease_until or self.webhook.next_attempt_at
+        return None
 
     def ttl(self, retention_days: int) -> int:
         """When the record may be deleted, in seconds."""
         return -(-self.expires_at // 1000) + retention_days * _DAY
 
     def secrets_ttl(self) -> int:
-        """When sealed arguments are deleted at the latest, in seconds; a session may outlive expiry."""
+        """When what is sealed is deleted at the latest, in seconds; a session may outlive expiry."""
         return -(-self.expires_at // 1000) + _DAY
 
 
-def status_at(link: Link, now: int) -> str:
-    """The link's state: a pending link is expired at `expiresAt`, whatever the store still says."""
-    return "expired" if link.status == "pending" and now >= link.expires_at else link.status
+def session_of(link: Link) -> Session:
+    """The session of a link that was claimed."""
+    if link.session is None:
+        raise ValueError("the link was never claimed")
+    return link.session
 
 
-def created_view(link: Link, claim_code: str) -> dict[str, Any]:
-    """The answer to Create Link. The same for every replay, so it shows the link as it was made."""
-    view: dict[str, Any] = {
-        "linkId": link.link_id,
-        "claimCode": claim_code,
-        "integrationId": link.integration_id,
-        "operations": [{"resource": o.resource, "action": o.action} for o in link.operations],
-        "status": "pending",
-        "appClipUrl": f"{link.base_url}/{link.link_id}?code={claim_code}",
-    }
-    if link.return_url is not None:
-        view["returnUrl"] = link.return_url
-    return view | {"expiresAt": link.expires_at, "createdAt": link.created_at}
+def as_of(link: Link, now: int) -> Link:
+    """The link as it is at `now`: it expires, and its session ends, whatever the store still says."""
+    if link.status == "pending" and now >= link.expires_at:
+        return ended(link, "expired", link.expires_at)
+    if link.status == "active" and now >= session_of(link).ends_at:
+        return ended(link, "failed", session_of(link).ends_at, interrupted(link, "CLIENT_TIMEOUT"))
+    return link
 
 
-def link_view(link: Link, now: int) -> dict[str, Any]:
-    """The link as its owner reads it at `now`; what has no value is null."""
-    status = status_at(link, now)
-    expired = status == "expired"
-    view: dict[str, Any] = {
-        "linkId": link.link_id,
-        "integrationId": link.integration_id,
-        "operations": [
-            {"resource": o.resource, "action": o.action, "status": "skipped" if expired else "pending"}
-            for o in link.operations
-        ],
-        "status": status,
-        "livemode": link.livemode,
-        "debug": link.debug,
-        "externalUserId": link.external_user_id,
-        "metadata": link.metadata,
-        "returnUrl": link.return_url,
-        "sessionId": None,
-        "result": None,
-        "error": None,
-        "webhook": {"status": "none", "attempts": 0, "nextAttemptAt": None},
-        "createdAt": link.created_at,
-        "updatedAt": link.expires_at if expired else link.updated_at,
-        "claimedAt": None,
-        "completedAt": link.expires_at if expired else None,
-        "expiresAt": link.expires_at,
-    }
-    if link.debug:
-        view["timeline"] = [{"at": link.created_at, "event": "link.created"}]
-        if expired:
-            view["timeline"].append({"at": link.expires_at, "event": "link.expired"})
-    return view
+def interrupted(link: Link, code: str) -> str:
+    """The error of a link that is stopped in its tracks: a write that was running may have happened."""
+    running = link.running
+    if running is not None and link.operations[running].action == "write":
+        return "OUTCOME_UNKNOWN"
+    return code
+
+
+def ended(link: Link, status: str, at: int, error_code: str | None = None) -> Link:
+    """The link in an end state, which it entered at `at`."""
+    return replace(
+        link,
+        status=status,
+        updated_at=at,
+        completed_at=at,
+        error=None if error_code is None else Failure(error_code, link.running),
+    )
+
+
+def noted(link: Link, at: int, event: str, index: int | None = None, took: int | None = None) -> Link:
+    """The link with a step added to its timeline, if it has one; `took` in milliseconds."""
+    if not link.debug or len(link.timeline) >= MAX_STEPS - 4:
+        return link
+    step: dict[str, Any] = {"at": at, "event": event}
+    if index is not None:
+        step["operationIndex"] = index
+    if took is not None:
+        step["durationMs"] = took
+    return replace(link, timeline=(*link.timeline, step))

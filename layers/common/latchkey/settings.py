@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -19,7 +20,11 @@ class Settings:
     link_base_url: str  # "" means the address at which the API was called
     max_expires_in: int  # seconds
     retention_days: int
-    live_connectors: frozenset[str]  # integrations that have one
+    session_seconds: int
+    live_connectors: Mapping[str, str]  # integration to function ARN
+    sandbox_connector: str  # "" where no session is run
+    session_queue: str  # URL
+    webhook_queue: str  # URL
     webhook_ports: frozenset[int]
     allow_loopback_webhooks: bool
 
@@ -47,9 +52,15 @@ def settings() -> Settings:
         link_base_url=_read("LINK_BASE_URL"),
         max_expires_in=_integer("MAX_EXPIRES_IN", _read("MAX_EXPIRES_IN")),
         retention_days=_integer("RETENTION_DAYS", _read("RETENTION_DAYS")),
-        live_connectors=frozenset(
-            pair.partition("=")[0] for pair in _read("LIVE_CONNECTORS").split(",") if pair
-        ),
+        session_seconds=_integer("SESSION_SECONDS", _read("SESSION_SECONDS")),
+        live_connectors={
+            pair.partition("=")[0]: pair.partition("=")[2]
+            for pair in _read("LIVE_CONNECTORS").split(",")
+            if pair
+        },
+        sandbox_connector=os.environ.get("SANDBOX_CONNECTOR", ""),
+        session_queue=_read("SESSION_QUEUE"),
+        webhook_queue=_read("WEBHOOK_QUEUE"),
         webhook_ports=frozenset(
             _integer("WEBHOOK_PORTS", port.strip()) for port in _read("WEBHOOK_PORTS").split(",")
         ),

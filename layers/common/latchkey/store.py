@@ -1,12 +1,17 @@
-"""DynamoDB: the only module that reads or writes the tables."""
+"""DynamoDB: the only module that reads or writes the tables.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A link is one item. Whoever changes it has read it (or got it back from a refused write), and writes
+under the condition that nobody has written it since: see `save`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from latchkey import aws
-from latchkey.links import Link, Operation
-from latchkey.sealing import Sealed
+from latchkey import aws, ids
+from latchkey.errors import NotFoundError, UnavailableError
+from latchkey.links import NUDGE_MS, Failure, Link, Operation, Sealed, Session, Webhook
 from latchkey.settings import settings
 
 if TYPE_CHECKING:
@@ -14,6 +19,15 @@ if TYPE_CHECKING:
 
 LINK_ROW = "link"
 API_KEY_ROW = "key"
+MAX_ROUNDS = 8  # of a change that other writers keep getting ahead of
+
+
+class SupersededError(Exception):
+    """Another writer came first; `link` is what it wrote."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__("another writer came first")
+        self.link = link
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,9 @@ class ApiKeyRow:
     account: str
     livemode: bool
     revoked: bool
+
+
+# --- Items ---------------------------------------------------------------------------------------
 
 
 def _marshal(value: Any) -> "UniversalAttributeValueTypeDef":
@@ -37,8 +54,10 @@ def _marshal(value: Any) -> "UniversalAttributeValueTypeDef":
             return {"B": value}
         case dict():
             return {"M": {name: _marshal(member) for name, member in value.items()}}
-        case list():
+        case list() | tuple():
             return {"L": [_marshal(member) for member in value]}
+    if is_dataclass(value):
+        return {"M": _item(_members(value))}
     raise TypeError(f"cannot store a {type(value).__name__}")
 
 
@@ -62,81 +81,84 @@ def _row(item: "Mapping[str, AttributeValueTypeDef]") -> dict[str, Any]:
     return {name: _unmarshal(value) for name, value in item.items()}
 
 
+def _names(kind: type[Any]) -> dict[str, str]:
+    """Each field's name and its attribute's: camel case, but for the link's id, which is the key."""
+    camel = {f.name: re.sub("_(.)", lambda found: found[1].upper(), f.name) for f in fields(kind)}
+    return camel | {"link_id": "pk"} if kind is Link else camel
+
+
+_NAMES: dict[type[Any], dict[str, str]] = {
+    kind: _names(kind) for kind in (Link, Operation, Session, Failure, Sealed, Webhook)
+}
+
+
+def _members(value: Any) -> dict[str, Any]:
+    return {attribute: getattr(value, name) for name, attribute in _NAMES[type(value)].items()}
+
+
+def _made_of[T](kind: type[T], row: Mapping[str, Any]) -> T:
+    return kind(**{name: row[attribute] for name, attribute in _NAMES[kind].items() if attribute in row})
+
+
 def _link_row(link: Link) -> dict[str, Any]:
-    due_shard, due_at = link.due()
-    return {
-        "pk": link.link_id,
+    due_at, user = link.due_at(), link.external_user_id
+    return _members(link) | {
         "sk": LINK_ROW,
-        "owner": link.owner,
-        "createdAt": link.created_at,
-        "livemode": link.livemode,
-        "integrationId": link.integration_id,
-        "operations": [{"resource": o.resource, "action": o.action} for o in link.operations],
-        "status": link.status,
-        "baseUrl": link.base_url,
-        "updatedAt": link.updated_at,
-        "expiresAt": link.expires_at,
-        "writeToken": link.write_token,
-        "sealedArguments": link.sealed_arguments,
-        "debug": link.debug,
-        "webhookUrl": link.webhook_url,
-        "returnUrl": link.return_url,
-        "externalUserId": link.external_user_id,
-        "metadata": link.metadata,
-        "fingerprint": link.fingerprint,
-        "dueShard": due_shard,
+        "secrets": link.secrets or None,
+        "deliveries": link.deliveries or None,
+        "timeline": link.timeline or None,
+        "ownerUser": None if user is None else f"{link.owner}#{user}",
+        "dueShard": None if due_at is None else link.due_shard(),
         "dueAt": due_at,
         "ttl": link.ttl(settings().retention_days),
     }
 
 
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "operations": lambda rows: tuple(_made_of(Operation, row) for row in rows),
+    "session": lambda row: _made_of(Session, row),
+    "error": lambda row: _made_of(Failure, row),
+    "event": lambda row: _made_of(Sealed, row),
+    "webhook": lambda row: _made_of(Webhook, row),
+    "deliveries": tuple,
+    "timeline": tuple,
+}
+
+
 def _link(item: "Mapping[str, AttributeValueTypeDef]") -> Link:
     row = _row(item)
-    return Link(
-        link_id=row["pk"],
-        owner=row["owner"],
-        livemode=row["livemode"],
-        integration_id=row["integrationId"],
-        operations=tuple(Operation(**operation) for operation in row["operations"]),
-        status=row["status"],
-        base_url=row["baseUrl"],
-        created_at=row["createdAt"],
-        updated_at=row["updatedAt"],
-        expires_at=row["expiresAt"],
-        write_token=row["writeToken"],
-        sealed_arguments=row["sealedArguments"],
-        debug=row["debug"],
-        webhook_url=row.get("webhookUrl"),
-        return_url=row.get("returnUrl"),
-        external_user_id=row.get("externalUserId"),
-        metadata=row.get("metadata"),
-        fingerprint=row.get("fingerprint"),
-    )
+    return _made_of(Link, row | {name: make(row[name]) for name, make in _PARTS.items() if name in row})
+
+
+# --- API keys ------------------------------------------------------------------------------------
 
 
 def get_api_key(key_hash: str) -> ApiKeyRow | None:
     """The key whose SHA-256 this is. Read consistently, so that a new key works at once."""
+    row = _get(settings().links_table, f"key#{key_hash}", API_KEY_ROW)
+    return None if row is None else ApiKeyRow(row["account"], row["livemode"], "revokedAt" in row)
+
+
+def _get(table: str, pk: str, sk: str) -> dict[str, Any] | None:
+    item = _get_item(table, pk, sk)
+    return None if item is None else _row(item)
+
+
+def _get_item(table: str, pk: str, sk: str) -> "Mapping[str, AttributeValueTypeDef] | None":
     with aws.unavailable_when_down():
         answer = aws.dynamodb().get_item(
-            TableName=settings().links_table,
-            Key={"pk": {"S": f"key#{key_hash}"}, "sk": {"S": API_KEY_ROW}},
-            ConsistentRead=True,
+            TableName=table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
         )
-    if "Item" not in answer:
-        return None
-    row = _row(answer["Item"])
-    return ApiKeyRow(row["account"], row["livemode"], "revokedAt" in row)
+    return answer.get("Item")
+
+
+# --- Links ---------------------------------------------------------------------------------------
 
 
 def get_link(link_id: str) -> Link | None:
     """The link as last written."""
-    with aws.unavailable_when_down():
-        answer = aws.dynamodb().get_item(
-            TableName=settings().links_table,
-            Key={"pk": {"S": link_id}, "sk": {"S": LINK_ROW}},
-            ConsistentRead=True,
-        )
-    return _link(answer["Item"]) if "Item" in answer else None
+    item = _get_item(settings().links_table, link_id, LINK_ROW)
+    return None if item is None else _link(item)
 
 
 def put_link(link: Link) -> Link:
@@ -151,28 +173,192 @@ def put_link(link: Link) -> Link:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except client.exceptions.ConditionalCheckFailedException as error:
-            old: dict[str, Any] = dict(error.response)  # the stubs do not know of the item in it
-            return _link(old["Item"])
+            return _refusing(error)
     return link
 
 
-def put_arguments(link: Link, sealed: Sealed) -> None:
-    """Write a link's sealed arguments, in a row of this request's own."""
-    row = {
-        "pk": link.link_id,
-        "sk": link.arguments_row,
-        "ciphertext": sealed.ciphertext,
-        "wrappedKey": sealed.wrapped_key,
-        "ttl": link.secrets_ttl(),
+def save(old: Link, new: Link) -> Link:
+    """Write what changed from `old` to `new`, if nobody has written the link since `old` was read.
+
+    Returns the link as stored. Raises SupersededError with the newer link otherwise.
+    """
+    token = ids.new_token()
+    before, after = _link_row(old), _link_row(replace(new, write_token=token))
+    changes = {name: value for name, value in after.items() if value is not None and value != before[name]}
+    gone = [name for name, value in after.items() if value is None and before[name] is not None]
+    return _update(old.link_id, token, "#writeToken = :old", {":old": old.write_token}, changes, gone)
+
+
+def claim(link_id: str, session: Session, token: str) -> Link:
+    """Begin the session of a link that is pending and not expired when the session begins: one write.
+
+    Raises SupersededError with the link if it is not. Of many claims one is let through.
+    """
+    now = session.claimed_at
+    changes = {
+        "status": "active",
+        "session": session,
+        "secrets": True,
+        "updatedAt": now,
+        "dueAt": min(session.ends_at, now + NUDGE_MS),
+        "writeToken": token,
     }
+    condition = "#status = :pending AND expiresAt > :now"
+    return _update(link_id, token, condition, {":pending": "pending", ":now": now}, changes, [])
+
+
+def _update(
+    link_id: str,
+    token: str,
+    condition: str,
+    values: dict[str, Any],
+    changes: dict[str, Any],
+    gone: list[str],
+) -> Link:
+    """One conditional write; raises SupersededError, or NotFoundError if there is no such link."""
+    names = {f"#{name}": name for name in [*changes, *gone]}
+    values = values | {f":{name}": value for name, value in changes.items()}
+    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+    if gone:
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in gone)
+    client = aws.dynamodb()
     with aws.unavailable_when_down():
-        aws.dynamodb().put_item(TableName=settings().secrets_table, Item=_item(row))
+        try:
+            answer = client.update_item(
+                TableName=settings().links_table,
+                Key={"pk": {"S": link_id}, "sk": {"S": LINK_ROW}},
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=_item(
+                    {f":{name}": value for name, value in changes.items()} | values
+                ),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except client.exceptions.ConditionalCheckFailedException as error:
+            stored = _refusing(error)
+            # A write whose answer was lost is sent again and finds itself.
+            if stored.write_token == token:
+                return stored
+            raise SupersededError(stored) from None
+    return _link(answer["Attributes"])
 
 
-def delete_arguments(link: Link) -> None:
-    """Delete the arguments that this request wrote."""
+def _refusing(error: Any) -> Link:
+    """The link that a conditional write was refused for."""
+    if "Item" not in error.response:
+        raise NotFoundError
+    return _link(error.response["Item"])
+
+
+def retrying[T](link: Link, step: Callable[[Link], T]) -> T:
+    """Do a step that saves the link; do it again with the newer link for as long as others come first."""
+    for _ in range(MAX_ROUNDS):
+        try:
+            return step(link)
+        except SupersededError as error:
+            link = error.link
+    raise UnavailableError
+
+
+def list_links(
+    owner: str,
+    *,
+    external_user_id: str | None,
+    matching: tuple[str, dict[str, Any]] | None,
+    after: dict[str, Any] | None,
+    limit: int,
+) -> tuple[list[Link], dict[str, Any] | None]:
+    """At most `limit` links of an owner, or of one of its users, newest first, by one query.
+
+    Returns them and the key to go on after; None when there are no more. `matching` is a condition with
+    its values; with one there may be fewer, because a query reads 1 MB. Without their events, which the
+    indexes do not hold.
+    """
+    index, name, value = (
+        ("byAccount", "owner", owner)
+        if external_user_id is None
+        else ("byExternalUser", "ownerUser", f"{owner}#{external_user_id}")
+    )
+    query: dict[str, Any] = {
+        "TableName": settings().links_table,
+        "IndexName": index,
+        "KeyConditionExpression": "#key = :key",
+        "ExpressionAttributeNames": {"#key": name},
+        "ExpressionAttributeValues": _item({":key": value}),
+        "ScanIndexForward": False,
+    }
+    if matching is None:
+        query["Limit"] = limit
+    else:
+        condition, values = matching
+        query["FilterExpression"] = condition
+        query["ExpressionAttributeNames"] |= {f"#{name}": name for name in re.findall(r"#(\w+)", condition)}
+        query["ExpressionAttributeValues"] |= _item(values)
+    if after is not None:
+        query["ExclusiveStartKey"] = _item(after)
+    with aws.unavailable_when_down():
+        answer = aws.dynamodb().query(**query)
+    links = [_link(item) for item in answer["Items"]]
+    if len(links) > limit:
+        last = links[limit - 1]
+        return links[:limit], {"pk": last.link_id, "sk": LINK_ROW, name: value, "createdAt": last.created_at}
+    return links, _row(answer["LastEvaluatedKey"]) if "LastEvaluatedKey" in answer else None
+
+
+def due_links(shard: int, now: int, most: int) -> list[tuple[str, int]]:
+    """Ids of links of one shard that need attention, and since when; the longest due first."""
+    with aws.unavailable_when_down():
+        answer = aws.dynamodb().query(
+            TableName=settings().links_table,
+            IndexName="due",
+            KeyConditionExpression="dueShard = :shard AND dueAt <= :now",
+            ExpressionAttributeValues=_item({":shard": shard, ":now": now}),
+            Limit=most,
+        )
+    return [(row["pk"], row["dueAt"]) for row in map(_row, answer["Items"])]
+
+
+# --- What is sealed while a link is open ----------------------------------------------------------
+
+
+def put_secret(link: Link, row: str, sealed: Sealed) -> None:
+    """Write a sealed value of the link, in a row of its own."""
+    content = {"pk": link.link_id, "sk": row, "ttl": link.secrets_ttl()} | _members(sealed)
+    with aws.unavailable_when_down():
+        aws.dynamodb().put_item(TableName=settings().secrets_table, Item=_item(content))
+
+
+def get_secret(link: Link, row: str) -> Sealed:
+    """A sealed value of the link; raises NotFoundError if the row is gone."""
+    found = _get(settings().secrets_table, link.link_id, row)
+    if found is None:
+        raise NotFoundError
+    return _made_of(Sealed, found)
+
+
+def delete_secret(link: Link, row: str) -> None:
+    """Delete a sealed value of the link."""
     with aws.unavailable_when_down():
         aws.dynamodb().delete_item(
-            TableName=settings().secrets_table,
-            Key={"pk": {"S": link.link_id}, "sk": {"S": link.arguments_row}},
+            TableName=settings().secrets_table, Key={"pk": {"S": link.link_id}, "sk": {"S": row}}
         )
+
+
+def secret_rows(link: Link) -> Iterator[str]:
+    """The rows that hold sealed values of the link."""
+    query: dict[str, Any] = {
+        "TableName": settings().secrets_table,
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": _item({":pk": link.link_id}),
+        "ProjectionExpression": "sk",
+        "ConsistentRead": True,
+    }
+    while True:
+        with aws.unavailable_when_down():
+            answer = aws.dynamodb().query(**query)
+        yield from (row["sk"] for row in map(_row, answer["Items"]))
+        if "LastEvaluatedKey" not in answer:
+            return
+        query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -26,6 +26,12 @@ def count(name: str, integration: str) -> None:
     _metrics.flush_metrics()
 
 
+def measure(name: str, milliseconds: int) -> None:
+    """Record how long something took or how late it came."""
+    _metrics.add_metric(name=name, unit="Milliseconds", value=milliseconds)
+    _metrics.flush_metrics()
+
+
 def unexpected(error: BaseException) -> dict[str, Any]:
     """What may be logged of an exception that nobody foresaw: its type and where, never its text."""
     frames = traceback.extract_tb(error.__traceback__)

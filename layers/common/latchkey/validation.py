@@ -6,7 +6,7 @@ repeats a value of the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +35,7 @@ class Rules(NamedTuple):
     webhook_ports: frozenset[int]
     allow_loopback: bool  # webhooks by http to 127.0.0.1
     livemode: bool
-    live_connectors: frozenset[str]  # integrations that can be used in live mode
+    live_connectors: Collection[str]  # integrations that can be used in live mode
 
 
 class Validator(NamedTuple):
@@ -103,6 +103,21 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
         unlisted = len(issues) - MAX_ISSUES + 1
         issues[MAX_ISSUES - 1 :] = [Issue("", f"has {unlisted} more issues that are not listed", "range")]
     return issues
+
+
+def claim_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /link/claim."""
+    return schema_issues(_wire_validator("claim_request.json"), body)
+
+
+def input_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /link/session/input, whatever the challenge asks."""
+    return schema_issues(_wire_validator("session_input_request.json"), body)
+
+
+def list_issues(parameters: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the parameters of GET /v1/links."""
+    return schema_issues(_wire_validator("list_links_query.json"), parameters)
 
 
 def schema_issues(validator: Validator, value: Any, path: str = "") -> list[Issue]:
@@ -210,6 +225,22 @@ def _create_link_validator(max_expires_in: int) -> Validator:
         "maximum": max_expires_in,
     }
     return validator(schema | {"properties": schema["properties"] | {"expiresIn": expires_in}})
+
+
+@cache
+def _wire_validator(name: str) -> Validator:
+    return validator(read_schema(f"{SCHEMAS}/{name}"))
+
+
+@cache
+def result_validator(integration_id: str, resource: str, action: str) -> Validator:
+    """The validator of an operation's result."""
+    return validator(providers()[integration_id].resources[resource][action].result)
+
+
+def reply_validator() -> Validator:
+    """The validator of a connector's reply."""
+    return _wire_validator("connector_reply.json")
 
 
 @cache

@@ -1,0 +1,67 @@
+"""What the client that claimed a link may do in its session."""
+
+import hmac
+from typing import Any
+
+from latchkey import ending, ids, queues, sealing, sessions, store, strictjson, validation
+from latchkey.errors import ConflictError, UnauthorizedError, ValidationFailedError
+from latchkey.links import OPEN, Link, as_of, ended
+from latchkey.views import session_view
+
+INPUT = "input"
+
+
+def session(token: str, now: int) -> Link:
+    """The link whose session the client token opens; raises UnauthorizedError."""
+    link_id = ids.link_of_client_token(token)
+    link = None if link_id is None else store.get_link(link_id)
+    if (
+        link is None
+        or link.session is None
+        or not hmac.compare_digest(link.session.token_hash, ids.token_hash(token))
+        or not sessions.is_readable(link, now)
+    ):
+        raise UnauthorizedError("Send the session's client token as Authorization: Bearer ct_...")
+    return link
+
+
+def answer_challenge(link: Link, body: dict[str, Any], now: int) -> Link:
+    """Take the user's answer to the open challenge, and have it tried.
+
+    Raises ValidationFailedError, or ConflictError when that challenge is not, or no longer, open.
+    """
+    if issues := validation.input_issues(body):
+        raise ValidationFailedError(issues)
+    challenge = session_view(link, now)["challenge"]
+    if challenge is None or challenge["id"] != body["challengeId"]:
+        raise ConflictError("This challenge is not open; read the session for what is asked now")
+    schema = validation.validator(challenge["schema"])
+    if issues := validation.schema_issues(schema, body["input"], "input"):
+        raise ValidationFailedError(issues)
+    row = f"{INPUT}#{ids.new_token()}"
+    sealed = sealing.seal(
+        strictjson.canonical(body["input"]),
+        account=link.account,
+        link_id=link.link_id,
+        purpose=INPUT,
+        now=now,
+    )
+    store.put_secret(link, row, sealed)  # first, so that no worker finds the answer missing
+    try:
+        link = store.save(link, sessions.answered(link, now, row))
+    except store.SupersededError:
+        store.delete_secret(link, row)
+        raise ConflictError("The session has moved on; read it for what is asked now") from None
+    queues.wake_worker(link)
+    return link
+
+
+def cancel(link: Link, now: int) -> Link:
+    """End the session because its user wants so; raises ConflictError once it has ended."""
+
+    def step(current: Link) -> Link:
+        if as_of(current, now).status not in OPEN:
+            raise ConflictError("The session has ended")
+        return ending.end(current, ended(current, "failed", now, "USER_CANCELED"), now)
+
+    return store.retrying(link, step)

@@ -1,0 +1,96 @@
+"""Connectors: Lambda functions that log in at a provider and run operations there.
+
+The protocol is schemas/connector_request.json and schemas/connector_reply.json.
+"""
+
+import json
+import time
+from typing import Any, NoReturn
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
+
+from latchkey import aws, ids, telemetry, validation
+from latchkey.links import Link
+from latchkey.settings import settings
+
+VERSION = 1
+MAX_REPLY_BYTES = 1024 * 1024
+MAX_STATE_BYTES = 64 * 1024
+THROTTLED_WAITS = (0.5, 1, 2)  # seconds before each further try of a call that Lambda did not take
+
+
+class ConnectorDiedError(Exception):
+    """No reply that fits the protocol: what was asked may have been done or not."""
+
+
+class ConnectorUnreachableError(Exception):
+    """The connector was never called."""
+
+
+def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
+    """Ask the link's connector, and return its reply, which fits the protocol.
+
+    Raises ConnectorUnreachableError or ConnectorDiedError. Their texts hold nothing of the reply.
+    """
+    request = {
+        "version": VERSION,
+        "action": action,
+        "sessionId": ids.session_id(link.link_id),
+        "integrationId": link.integration_id,
+        "livemode": link.livemode,
+        "state": state,
+        "input": None,
+        "operation": None,
+    } | members
+    payload = _invoke(_function(link), json.dumps(request, ensure_ascii=False).encode())
+    if len(payload) > MAX_REPLY_BYTES:
+        raise ConnectorDiedError("the reply is too large")
+    try:
+        reply = json.loads(payload, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ConnectorDiedError("the reply is not JSON") from None
+    if validation.schema_issues(validation.reply_validator(), reply):
+        raise ConnectorDiedError("the reply does not fit the protocol")
+    if len(json.dumps(reply.get("state"))) > MAX_STATE_BYTES:
+        raise ConnectorDiedError("the state is too large")
+    answer: dict[str, Any] = reply
+    return answer
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")
+
+
+def _function(link: Link) -> str:
+    if not link.livemode:
+        return settings().sandbox_connector
+    try:
+        return settings().live_connectors[link.integration_id]
+    except KeyError:
+        raise ConnectorUnreachableError("no connector is registered") from None
+
+
+def _invoke(function: str, request: bytes) -> bytes:
+    """One call, which is never repeated once the connector may have begun."""
+    for wait in (*THROTTLED_WAITS, None):
+        try:
+            answer = aws.connectors().invoke(FunctionName=function, Payload=request)
+            break
+        except (ConnectTimeoutError, EndpointConnectionError) as error:
+            raise ConnectorUnreachableError("no connection to Lambda") from error
+        except HTTPClientError as error:
+            raise ConnectorDiedError("no answer in time") from error
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status >= 500:
+                raise ConnectorDiedError("Lambda failed") from error
+            if status != 429:
+                code = error.response["Error"]["Code"]
+                telemetry.logger.error("connector refused", function=function, code=code)
+                raise ConnectorUnreachableError("Lambda refused the call") from error
+            if wait is None:
+                raise ConnectorUnreachableError("throttled") from error
+            time.sleep(wait)
+    if answer.get("FunctionError"):
+        raise ConnectorDiedError("the connector failed")
+    return answer["Payload"].read()

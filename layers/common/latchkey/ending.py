@@ -1,0 +1,98 @@
+"""The end of a link: one write that also freezes its event and records that it is owed; then what is owed.
+
+A crash after that write loses nothing: the link stays due until its secrets are deleted and its event
+is delivered, and sweep finds it.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from latchkey import ids, queues, sealing, store, telemetry
+from latchkey.links import Link, Webhook, ended, noted
+from latchkey.views import error_view
+
+EVENT = "event"  # what events and the results in them are sealed for
+# Of an event's body. An item holds 400 KB: the body, metadata once more (at most 108 KB), and some 20 KB.
+MAX_EVENT_BYTES = 256 * 1024
+
+
+class ResultTooLargeError(Exception):
+    """The event would not fit."""
+
+
+def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) -> Link:
+    """Write `last`, the link in its end state, over the open `link`, at `now` (ms); returns what is stored.
+
+    Raises SupersededError if another writer came first, ResultTooLargeError if the result is too large.
+    """
+    if last.webhook_url is not None or result is not None:
+        body = event_body(last, result)
+        if len(body) > MAX_EVENT_BYTES:
+            raise ResultTooLargeError
+        sealed = sealing.seal(body, account=link.account, link_id=link.link_id, purpose=EVENT, now=now)
+        last = replace(last, event=sealed)
+    if last.webhook_url is not None:
+        last = replace(last, webhook=Webhook(ids.new_message_id(), next_attempt_at=now))
+    stored = store.save(link, last)
+    telemetry.count(f"Links{stored.status.capitalize()}", stored.integration_id)
+    return settle(stored)
+
+
+def fail(link: Link, now: int, code: str) -> Link:
+    """End the link as failed."""
+    last = ended(link, "failed", now, code)
+    if link.running is not None:
+        last = noted(last, now, "operation.failed", link.running)
+    return end(link, last, now)
+
+
+def settle(link: Link) -> Link:
+    """Delete what is sealed for an ended link, and have its event delivered."""
+    if link.secrets:
+        delete_secrets(link)
+        link = store.retrying(link, lambda current: store.save(current, replace(current, secrets=False)))
+    if link.webhook is not None and link.webhook.status == "pending":
+        queues.wake_deliverer(link)
+    return link
+
+
+def delete_secrets(link: Link) -> None:
+    """Delete all that is sealed for the link but its event."""
+    for row in store.secret_rows(link):
+        store.delete_secret(link, row)
+
+
+def event_body(link: Link, result: dict[str, Any] | None) -> bytes:
+    """The webhook's body for the link in its end state."""
+    assert link.completed_at is not None
+    data = {
+        "linkId": link.link_id,
+        "status": link.status,
+        "integrationId": link.integration_id,
+        "externalUserId": link.external_user_id,
+        "metadata": link.metadata,
+        "livemode": link.livemode,
+        "result": result,
+        "error": error_view(link.error),
+        "createdAt": link.created_at,
+        "completedAt": link.completed_at,
+    }
+    event = {"type": f"link.{link.status}", "timestamp": _iso(link.completed_at), "data": data}
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def result_of(link: Link, now: int) -> dict[str, Any] | None:
+    """The result of a complete link; None of any other."""
+    if link.status != "complete" or link.event is None:
+        return None
+    body = sealing.unseal(link.event, account=link.account, link_id=link.link_id, purpose=EVENT, now=now)
+    result: dict[str, Any] = json.loads(body)["data"]["result"]
+    return result
+
+
+def _iso(at: int) -> str:
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(at / 1000, UTC).replace(microsecond=at % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

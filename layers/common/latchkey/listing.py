@@ -1,0 +1,102 @@
+"""Listing: pages of an owner's links, and the cursors between them.
+
+A cursor says after which link to go on. It is signed under the API key, together with the filters it
+belongs to, so that it can be neither made up nor used for another list.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+from typing import Any
+
+from latchkey import ids, store, strictjson, validation
+from latchkey.auth import Caller
+from latchkey.errors import Issue, ValidationFailedError
+from latchkey.links import Link
+
+DEFAULT_LIMIT = 20
+# Of the index, for one page; each reads up to 1 MB. A page whose filters match little may be short.
+MAX_QUERIES = 4
+_MAC_BYTES = 16
+
+
+def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[Link], str | None]:
+    """The links that a query asks for, and the cursor of the next page; raises ValidationFailedError."""
+    parameters = _parameters(query)
+    limit = parameters.pop("limit", DEFAULT_LIMIT)
+    cursor = parameters.pop("cursor", None)
+    after = None if cursor is None else _opened(cursor, parameters, caller)
+    links: list[Link] = []
+    for _ in range(MAX_QUERIES):
+        found, after = store.list_links(
+            caller.owner,
+            external_user_id=parameters.get("externalUserId"),
+            matching=_condition(parameters, now),
+            after=after,
+            limit=limit - len(links),
+        )
+        links += found
+        if after is None or len(links) == limit:
+            break
+    return links, None if after is None else _sealed(after, parameters, caller)
+
+
+def _parameters(query: dict[str, str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(query)
+    limit = query.get("limit", "")
+    if limit.isascii() and limit.isdecimal() and len(limit) < 10:
+        parameters["limit"] = int(limit)
+    if issues := validation.list_issues(parameters):
+        raise ValidationFailedError(issues)
+    return parameters
+
+
+def _condition(parameters: dict[str, Any], now: int) -> tuple[str, dict[str, Any]] | None:
+    """The filter, over links as they are at `now` and not as they were last written."""
+    conditions, values = [], {}
+    if "integrationId" in parameters:
+        conditions.append("#integrationId = :integration")
+        values[":integration"] = parameters["integrationId"]
+    timed_out = "#status = :active AND #session.endsAt <= :now"
+    in_time = "#status = :active AND #session.endsAt > :now"
+    match parameters.get("status"):
+        case "pending":
+            conditions.append("#status = :pending AND #expiresAt > :now")
+            values |= {":pending": "pending", ":now": now}
+        case "expired":
+            conditions.append("(#status = :expired OR (#status = :pending AND #expiresAt <= :now))")
+            values |= {":expired": "expired", ":pending": "pending", ":now": now}
+        case "active":
+            conditions.append(in_time)
+            values |= {":active": "active", ":now": now}
+        case "failed":
+            conditions.append(f"(#status = :failed OR ({timed_out}))")
+            values |= {":failed": "failed", ":active": "active", ":now": now}
+        case "complete" | "canceled" as status:
+            conditions.append("#status = :status")
+            values[":status"] = status
+    return (" AND ".join(conditions), values) if conditions else None
+
+
+def _mac(text: bytes, parameters: dict[str, Any], caller: Caller) -> bytes:
+    message = text + b"\0" + strictjson.canonical(parameters)
+    return ids.keyed_digest(caller.api_key, "cursor", message)[:_MAC_BYTES]
+
+
+def _sealed(after: dict[str, Any], parameters: dict[str, Any], caller: Caller) -> str:
+    text = json.dumps(after).encode()
+    return base64.urlsafe_b64encode(_mac(text, parameters, caller) + text).decode().rstrip("=")
+
+
+def _opened(cursor: str, parameters: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    mac, text = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(text, parameters, caller)):
+        message = "must be the nextCursor of a page of this same list"
+        raise ValidationFailedError([Issue("cursor", message, "format")])
+    after: dict[str, Any] = json.loads(text)
+    return after

@@ -1,0 +1,85 @@
+"""A session's steps. Pure: each takes the link and the time in milliseconds, and returns the link after it.
+
+The user and the worker take turns: the worker stops at a challenge, and goes on when it is answered.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from latchkey.links import Link, as_of, noted, session_of
+
+# A worker renews its lease before each call of a connector. The call takes at most 60 s, and what is
+# stored around it at most three calls of 7 s.
+CONNECTOR_SECONDS = 60
+LEASE_MS = (CONNECTOR_SECONDS + 30) * 1000
+MAX_TRIES = 3  # of a read whose connector dies; a write has one
+TOKEN_MS = 24 * 3_600_000  # for so long after the end the client may read how it went
+
+
+def is_workers_turn(link: Link, now: int) -> bool:
+    """Whether a worker may take the session up."""
+    if as_of(link, now).status != "active":
+        return False
+    session = session_of(link)
+    return not session.awaits_input and now >= session.lease_until
+
+
+def is_readable(link: Link, now: int) -> bool:
+    """Whether the client's token still opens the session."""
+    end = as_of(link, now).completed_at
+    return end is None or now < end + TOKEN_MS
+
+
+def leased(link: Link, now: int) -> Link:
+    """A worker has the session to itself."""
+    return _changed(link, now, lease_until=now + LEASE_MS)
+
+
+def released(link: Link, now: int) -> Link:
+    """The worker lets go; another one goes on."""
+    return _changed(link, now, lease_until=0)
+
+
+def asked(link: Link, now: int, challenge: dict[str, Any], state_row: str) -> Link:
+    """It is the user's turn to answer the challenge."""
+    link = noted(link, now, f"challenge.{challenge['type']}")
+    text = json.dumps(challenge, ensure_ascii=False)
+    return _changed(link, now, challenge=text, input_row=None, state_row=state_row, lease_until=0)
+
+
+def answered(link: Link, now: int, input_row: str) -> Link:
+    """It is the worker's turn to try the answer."""
+    return _changed(noted(link, now, "challenge.answered"), now, input_row=input_row)
+
+
+def authenticated(link: Link, now: int, state_row: str) -> Link:
+    """The user is logged in."""
+    link = noted(link, now, "session.authenticated")
+    return _changed(link, now, challenge=None, input_row=None, state_row=state_row, authenticated=True)
+
+
+def began(link: Link, now: int, index: int) -> Link:
+    """An operation is handed to the connector."""
+    operation = link.operations[index]
+    link = noted(link, now, "operation.started", index)
+    link = _operation(link, index, status="running", tries=operation.tries + 1)
+    return leased(link, now)
+
+
+def succeeded(link: Link, now: int, index: int, result_row: str | None, state_row: str | None) -> Link:
+    """An operation is done; its result is sealed in a row, or about to be part of the event."""
+    took = now - session_of(link).lease_until + LEASE_MS  # the lease was renewed when the operation began
+    link = noted(link, now, "operation.succeeded", index, took)
+    link = _operation(link, index, status="succeeded", result_row=result_row)
+    return _changed(link, now, state_row=state_row)
+
+
+def _operation(link: Link, index: int, **changes: Any) -> Link:
+    operations = list(link.operations)
+    operations[index] = replace(operations[index], **changes)
+    return replace(link, operations=tuple(operations))
+
+
+def _changed(link: Link, now: int, **changes: Any) -> Link:
+    return replace(link, updated_at=now, session=replace(session_of(link), **changes))

@@ -1,0 +1,159 @@
+"""What callers and clients are shown of a link. Pure; times are in milliseconds."""
+
+import json
+from typing import Any
+
+from latchkey import ids
+from latchkey.catalogue import providers
+from latchkey.links import MAX_STEPS, OPEN, Failure, Link, Operation, as_of, session_of
+
+MESSAGES = {
+    "LOGIN_FAILED": "The user could not log in",
+    "USER_CANCELED": "The user canceled",
+    "CLIENT_TIMEOUT": "The session's time ran out before everything was done",
+    "AUTOMATION_ERROR": "An operation failed at the provider",
+    "RESULT_VALIDATION_ERROR": "The provider's data does not match the result's schema",
+    "CONNECTION_FAILED": "The provider could not be reached",
+    "OUTCOME_UNKNOWN": "A write was interrupted and may or may not have happened: check before trying again",
+    "INTERNAL_ERROR": "Something went wrong on our side; try again with a new link",
+}
+
+
+def created_view(link: Link, claim_code: str) -> dict[str, Any]:
+    """The answer to Create Link. The same for every replay, so it shows the link as it was made."""
+    view: dict[str, Any] = {
+        "linkId": link.link_id,
+        "claimCode": claim_code,
+        "integrationId": link.integration_id,
+        "operations": [{"resource": o.resource, "action": o.action} for o in link.operations],
+        "status": "pending",
+        "appClipUrl": f"{link.base_url}/{link.link_id}?code={claim_code}",
+    }
+    if link.return_url is not None:
+        view["returnUrl"] = link.return_url
+    return view | {"expiresAt": link.expires_at, "createdAt": link.created_at}
+
+
+def link_view(stored: Link, now: int) -> dict[str, Any]:
+    """The link as its owner reads it at `now`, without its result; what has no value is null."""
+    link = as_of(stored, now)
+    view: dict[str, Any] = {
+        "linkId": link.link_id,
+        "integrationId": link.integration_id,
+        "operations": [
+            {"resource": o.resource, "action": o.action, "status": _operation_status(link, o)}
+            for o in link.operations
+        ],
+        "status": link.status,
+        "livemode": link.livemode,
+        "debug": link.debug,
+        "externalUserId": link.external_user_id,
+        "metadata": link.metadata,
+        "returnUrl": link.return_url,
+        "sessionId": None if link.session is None else ids.session_id(link.link_id),
+        "error": error_view(link.error),
+        "webhook": _webhook_view(link),
+        "createdAt": link.created_at,
+        "updatedAt": link.updated_at,
+        "claimedAt": None if link.session is None else link.session.claimed_at,
+        "completedAt": link.completed_at,
+        "expiresAt": link.expires_at,
+    }
+    if link.debug:
+        view["timeline"] = _timeline(link)
+    return view
+
+
+def claimed_view(link: Link, client_token: str) -> dict[str, Any]:
+    """The answer to a claim. No other answer holds the client token."""
+    return {
+        "linkId": link.link_id,
+        "sessionId": ids.session_id(link.link_id),
+        "clientToken": client_token,
+        "expiresAt": session_of(link).ends_at,
+        "integration": _integration(link),
+        "operations": [
+            {"resource": o.resource, "action": o.action, "description": _description(link, o)}
+            for o in link.operations
+        ],
+        "returnUrl": link.return_url,
+    }
+
+
+def session_view(stored: Link, now: int) -> dict[str, Any]:
+    """The session as its client reads it at `now`: never a result."""
+    link = as_of(stored, now)
+    session, status = session_of(link), link.status
+    asks = status == "active" and session.awaits_input
+    if status == "active":
+        status = "awaiting_input" if asks else "running"
+    elif link.error is not None and link.error.code == "USER_CANCELED":
+        status = "canceled"
+    return {
+        "sessionId": ids.session_id(link.link_id),
+        "linkId": link.link_id,
+        "status": status,
+        "integration": _integration(link),
+        "challenge": json.loads(session.challenge) if asks and session.challenge else None,
+        "operations": [
+            {
+                "resource": o.resource,
+                "action": o.action,
+                "description": _description(link, o),
+                "status": _operation_status(link, o),
+            }
+            for o in link.operations
+        ],
+        "error": error_view(link.error),
+        "returnUrl": link.return_url,
+        "expiresAt": session.ends_at,
+    }
+
+
+def error_view(error: Failure | None) -> dict[str, Any] | None:
+    """Why the link failed, in words of ours: a provider's own may hold anything."""
+    if error is None:
+        return None
+    return {
+        "code": error.code,
+        "message": MESSAGES[error.code],
+        "operationIndex": error.operation_index,
+    }
+
+
+def _operation_status(link: Link, operation: Operation) -> str:
+    if link.status in OPEN or operation.status == "succeeded":
+        return operation.status
+    return "failed" if operation.status == "running" else "skipped"
+
+
+def _webhook_view(link: Link) -> dict[str, Any]:
+    webhook = link.webhook
+    if webhook is None:
+        return {"status": "none", "attempts": 0, "nextAttemptAt": None}
+    return {
+        "status": webhook.status,
+        "attempts": webhook.attempts,
+        "nextAttemptAt": webhook.next_attempt_at,
+    }
+
+
+def _integration(link: Link) -> dict[str, str]:
+    return {"id": link.integration_id, "name": providers()[link.integration_id].name}
+
+
+def _description(link: Link, operation: Operation) -> str:
+    return providers()[link.integration_id].resources[operation.resource][operation.action].description
+
+
+def _timeline(link: Link) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = [{"at": link.created_at, "event": "link.created"}]
+    if link.session is not None:
+        steps.append({"at": link.session.claimed_at, "event": "link.claimed"})
+    steps += link.timeline
+    if link.completed_at is not None:
+        step: dict[str, Any] = {"at": link.completed_at, "event": f"link.{link.status}"}
+        if link.error is not None and link.error.operation_index is not None:
+            step["operationIndex"] = link.error.operation_index
+        steps.append(step)
+    return steps[:MAX_STEPS]
