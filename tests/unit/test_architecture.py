@@ -36,7 +36,7 @@ def test_a_domain_rule_imports_neither_aws_nor_telemetry(module: str) -> None:
     assert not loaded & {"boto3", "botocore", "aws_lambda_powertools", "cryptography"}
 
 
-@pytest.mark.parametrize("function", ["create_link", "get_link", "get_providers"])
+@pytest.mark.parametrize("function", ["create_link", "get_link", "get_providers", "sandbox_connector"])
 def test_a_function_starts_without_what_most_requests_do_not_need(function: str) -> None:
     loaded = modules_after(f"import functions.{function}.app")
     heavy = {
@@ -51,4 +51,6 @@ def test_a_function_starts_without_what_most_requests_do_not_need(function: str)
     }
     if function != "create_link":
         heavy |= {"jsonschema_rs", "latchkey.validation"}
+    if function == "sandbox_connector":
+        heavy |= {"botocore", "aws_lambda_powertools"}
     assert not (packages(loaded) | loaded) & heavy

@@ -112,6 +112,7 @@ def result_of(provider: dict[str, Any]) -> dict[str, Any]:
         lambda p: p["resources"][0]["operations"]["read"].update(description="read your orders."),
         lambda p: p["resources"][0]["operations"]["read"].pop("arguments"),
         lambda p: result_of(p).pop("examples"),
+        lambda p: result_of(p).update(examples=[]),
         lambda p: result_of(p).update(additionalProperties=True),
         lambda p: result_of(p).update(required="orders"),
         lambda p: result_of(p)["properties"]["orders"].pop("description"),

@@ -1,0 +1,175 @@
+"""The connector of test links: it plays every integration, and the user's name says what happens.
+
+Its data is the catalogue's own: the examples of each operation's result.
+"""
+
+import json
+import re
+import time
+from typing import Any
+
+from latchkey.catalogue import Operation, Provider, providers
+
+PASSWORD = "pass_good"  # noqa: S105 # everybody's, and no secret
+CODE = "123456"
+TRIES = 3
+MAX_OPERATIONS = 20
+SLOW_SECONDS = 3
+
+# Whoever is not one of these has mistyped the password, as user_bad always has.
+USERS = re.compile(r"user_(good|otp|locked|op[1-9]_fails|bad_data|down|slow|crash)", re.ASCII)
+
+type Json = dict[str, Any]
+
+LOGIN_FIELDS = {
+    "username": {
+        "type": "string",
+        "title": "User name",
+        "description": 'a user name of the sandbox, for example "user_good"',
+        "minLength": 1,
+        "maxLength": 100,
+    },
+    "password": {
+        "type": "string",
+        "title": "Password",
+        "description": f'a password; the sandbox\'s is "{PASSWORD}"',
+        "format": "password",
+        "writeOnly": True,
+        "minLength": 1,
+        "maxLength": 100,
+    },
+}
+CODE_FIELDS = {
+    "code": {
+        "type": "string",
+        "title": "One-time code",
+        "description": "6 digits",
+        "writeOnly": True,
+        "minLength": 6,
+        "maxLength": 6,
+        "pattern": "^[0-9]{6}$",
+    },
+}
+
+
+def lambda_handler(event: Any, _context: Any) -> Json:
+    """Reply to one request of a session; schemas/connector_request.json and connector_reply.json say how."""
+    reply = _reply(event)
+    # Nothing that was sent but the session's id: all else may hold what a user typed.
+    line = {"level": "INFO", "message": "reply", "sessionId": _session_id(event)}
+    line |= {name: reply[name] for name in ("status", "code") if name in reply}
+    print(json.dumps(line))  # noqa: T201 # Powertools' logger would be most of this function's cold start
+    return reply
+
+
+def _reply(event: Any) -> Json:
+    match event:
+        case {"version": 1, "integrationId": str(integration_id)} if integration_id in providers():
+            provider = providers()[integration_id]
+        case _:
+            return _error("CONNECTION_FAILED")
+    match event:
+        case {"action": "start", "state": None}:
+            return _challenge(provider, "login", TRIES)
+        case {
+            "action": "answer",
+            "state": {"step": "login", "triesLeft": int(tries)},
+            "input": {"username": str(user), "password": str(password)},
+        } if 1 <= tries <= TRIES:
+            return _log_in(provider, tries, user, password)
+        case {
+            "action": "answer",
+            "state": {"step": "otp", "triesLeft": int(tries)},
+            "input": {"code": str(code)},
+        } if 1 <= tries <= TRIES:
+            return _authenticated("user_otp") if code == CODE else _again(provider, "otp", tries)
+        case {
+            "action": "execute",
+            "state": {"step": "authenticated", "user": str(user)},
+            "operation": {"index": int(index), "resource": str(resource), "action": str(action), **rest},
+        } if 0 <= index < MAX_OPERATIONS:
+            operation = provider.resources.get(resource, {}).get(action)
+            arguments = rest.get("arguments")
+            if operation is None or not (arguments is None or isinstance(arguments, dict)):
+                return _error("AUTOMATION_ERROR")
+            return _execute(operation, user, index, arguments or {})
+    return _error("CONNECTION_FAILED")
+
+
+def _log_in(provider: Provider, tries: int, user: str, password: str) -> Json:
+    if not USERS.fullmatch(user) or password != PASSWORD:
+        return _again(provider, "login", tries)
+    match user:
+        case "user_otp":
+            return _challenge(provider, "otp", TRIES)
+        case "user_locked":
+            return _error("LOGIN_FAILED")
+        case "user_down":
+            return _error("CONNECTION_FAILED")
+    return _authenticated(user)
+
+
+def _again(provider: Provider, step: str, tries: int) -> Json:
+    return _challenge(provider, step, tries - 1) if tries > 1 else _error("LOGIN_FAILED")
+
+
+def _challenge(provider: Provider, step: str, tries: int) -> Json:
+    if step == "login":
+        title, wrong = f"Log in to {provider.name}", "That user name and password do not match"
+        fields: Json = LOGIN_FIELDS
+    else:
+        title, wrong = f"Enter the code that {provider.name} sent you", "That code is wrong"
+        fields = CODE_FIELDS
+    if tries < TRIES:
+        title = f"{wrong}: try again ({tries} left)"
+    schema = {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    challenge = {"type": step, "title": title, "schema": schema}
+    return {"status": "challenge", "challenge": challenge, "state": {"step": step, "triesLeft": tries}}
+
+
+def _authenticated(user: str) -> Json:
+    return {"status": "authenticated", "state": {"step": "authenticated", "user": user}}
+
+
+def _execute(operation: Operation, user: str, index: int, arguments: Json) -> Json:
+    match user:
+        case "user_crash" if index == 0:
+            raise RuntimeError("the sandbox connector dies, because user_crash is logged in")
+        case "user_bad_data":
+            return {"status": "result", "data": {"notInAnyResultSchema": True}}
+        case "user_slow":
+            time.sleep(SLOW_SECONDS)
+        case _ if user == f"user_op{index + 1}_fails":
+            return _error("AUTOMATION_ERROR")
+    return {"status": "result", "data": _data(operation, arguments)}
+
+
+def _data(operation: Operation, arguments: Json) -> Json:
+    """An example of the operation's result, as the arguments want it."""
+    examples: list[Json] = operation.result["examples"]
+    dry_run = arguments.get("dryRun") is True
+    data = next((example for example in examples if example.get("dryRun", False) is dry_run), examples[0])
+    limit, card_number = arguments.get("limit"), arguments.get("cardNumber")
+    if isinstance(limit, int):
+        rows = {name: value[:limit] for name, value in data.items() if isinstance(value, list)}
+        counts = {f"{name.removesuffix('s')}Count": len(value) for name, value in rows.items()}
+        data = data | rows | {name: count for name, count in counts.items() if name in data}
+    if "card" in data and isinstance(card_number, str) and re.fullmatch("[0-9]{12,19}", card_number):
+        data = data | {"card": {"last4": card_number[-4:]}}
+    return data
+
+
+def _error(code: str) -> Json:
+    return {"status": "error", "code": code}
+
+
+def _session_id(event: Any) -> str | None:
+    match event:
+        case {"sessionId": str(session_id)} if re.fullmatch("sess_[A-Za-z0-9_-]{1,64}", session_id):
+            return session_id
+    return None
