@@ -2,18 +2,20 @@
 
 import base64
 import importlib
+import io
 import json
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from latchkey import auth, ids, sealing, settings, telemetry
+from functions.sandbox_connector import app as sandbox
+from latchkey import auth, aws, ids, sealing, settings, telemetry
 from schemas import wire
 from tests.template import ROOT, resources, table_definition
 
@@ -27,7 +29,13 @@ def sample_event(name: str) -> dict[str, Any]:
 # What each route answers when it does; everything else is an Error.
 ANSWERS: dict[tuple[str, int], type[wire.Model]] = {
     ("POST /v1/links", 201): wire.CreatedLink,
+    ("GET /v1/links", 200): wire.Links,
     ("GET /v1/links/{linkId}", 200): wire.Link,
+    ("POST /v1/links/{linkId}/cancel", 200): wire.Link,
+    ("POST /link/claim", 200): wire.ClaimedLink,
+    ("GET /link/session", 200): wire.Session,
+    ("POST /link/session/input", 202): wire.Session,
+    ("POST /link/session/cancel", 200): wire.Session,
     ("GET /v1/providers", 200): wire.Providers,
     ("GET /v1/providers/{integrationId}", 200): wire.Provider,
 }
@@ -53,12 +61,51 @@ class Answer:
         return {issue["path"]: (issue["code"], issue["message"]) for issue in self.json["issues"]}
 
 
+class Context:
+    """What Lambda hands to a handler beside the event."""
+
+    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+    remaining_ms = 300_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms
+
+
+class Connectors:
+    """Lambda, as far as connectors need it: calls the sandbox, or what a test has put in its place."""
+
+    def __init__(self) -> None:
+        self.called: list[dict[str, Any]] = []
+        self.reply: Callable[[dict[str, Any]], Any] = lambda request: sandbox.lambda_handler(request, None)
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 # boto3's names
+        request = json.loads(Payload)
+        self.called.append(request | {"function": FunctionName})
+        try:
+            reply = self.reply(request)
+        except Exception:  # noqa: BLE001 # as the Lambda runtime does
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "died"}')}
+        text = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+        return {"Payload": io.BytesIO(text)}
+
+    def executed(self) -> list[tuple[int, str]]:
+        """Index and action of each operation that was run."""
+        requests = [call["operation"] for call in self.called if call["action"] == "execute"]
+        return [(operation["index"], operation["action"]) for operation in requests]
+
+
+JSON = "application/json"
+LOGIN = {"username": "user_good", "password": "pass_good"}
+
+
 @dataclass
 class Stack:
     """The deployed system, in this process."""
 
     dynamodb: Any
     kms: Any
+    sqs: Any
+    connectors: Connectors = field(default_factory=Connectors)
     now: int = 1_704_067_200_000
 
     def add_key(self, key: str, account: str, **attributes: Any) -> str:
@@ -115,6 +162,108 @@ class Stack:
         event["pathParameters"] = {"linkId": link_id}
         return self.invoke("get_link", event)
 
+    def cancel(self, link_id: str, *, key: str = SAMPLE_KEY) -> Answer:
+        event = sample_event("cancel_link")
+        event["headers"]["authorization"] = f"Bearer {key}"
+        event["pathParameters"] = {"linkId": link_id}
+        return self.invoke("cancel_link", event)
+
+    # --- The client's side -----------------------------------------------------------------------
+
+    def claim(self, code: str) -> Answer:
+        event = sample_event("claim_link")
+        event["body"] = json.dumps({"code": code})
+        return self.invoke("claim_link", event)
+
+    def client(
+        self,
+        token: str,
+        route: str = "GET /link/session",
+        body: Any = None,
+        *,
+        type_: str = "application/json",
+    ) -> Answer:
+        event = sample_event("client_session") | {"routeKey": route}
+        event["headers"] |= {"authorization": f"Bearer {token}", "content-type": type_}
+        if body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
+        return self.invoke("client_session", event)
+
+    def answer(self, token: str, given: dict[str, Any]) -> Answer:
+        """Answer the open challenge."""
+        challenge = self.client(token).json["challenge"]
+        body = {"challengeId": challenge["id"], "input": given}
+        return self.client(token, "POST /link/session/input", body)
+
+    # --- What runs by itself ---------------------------------------------------------------------
+
+    def take(self, queue: str) -> list[str]:
+        """Take all messages from a queue; returns their bodies."""
+        taken: list[str] = []
+        url = os.environ[queue]
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                taken.append(message["Body"])
+        return taken
+
+    def work(self) -> int:
+        """Let workers take every message of the session queue; returns how many there were."""
+        taken = 0
+        while bodies := self.take("SESSION_QUEUE"):
+            taken += len(bodies)
+            for body in bodies:
+                self.consume("run_session", body)
+        return taken
+
+    def consume(self, name: str, *bodies: str) -> list[str]:
+        """Hand a batch of messages to a queue's consumer; returns the ids of those that it hands back."""
+        handler = importlib.import_module(f"functions.{name}.app").lambda_handler
+        (record,) = sample_event(name)["Records"]
+        records = [record | {"messageId": f"m{i}", "body": body} for i, body in enumerate(bodies)]
+        failures = handler({"Records": records}, Context())["batchItemFailures"]
+        return [failure["itemIdentifier"] for failure in failures]
+
+    def sweep(self) -> int:
+        handler = importlib.import_module("functions.sweep.app").lambda_handler
+        late: int = handler(sample_event("sweep"), Context())["lateMs"]
+        return late
+
+    def lose_messages(self) -> None:
+        """Empty the queues without anybody reading them."""
+        for queue in ("SESSION_QUEUE", "WEBHOOK_QUEUE"):
+            self.take(queue)
+
+    # --- Whole lives -----------------------------------------------------------------------------
+
+    def claimed(self, body: Any = None) -> tuple[str, str]:
+        """Id and client token of a new link that was claimed and whose login is asked for."""
+        link = self.create(founding() if body is None else body).json
+        token = self.claim(link["claimCode"]).json["clientToken"]
+        self.work()
+        return link["linkId"], token
+
+    def run(self, user: str, body: Any = None, *codes: str) -> tuple[str, str]:
+        """Id and client token of a link whose user logged in, with one-time codes if asked for them."""
+        link_id, token = self.claimed(body)
+        self.answer(token, LOGIN | {"username": user})
+        self.work()
+        for code in codes:
+            self.answer(token, {"code": code})
+            self.work()
+        return link_id, token
+
+
+def operations(*named: str) -> list[dict[str, Any]]:
+    """Operations like "paymentMethod.write", with the arguments of the founding example for writes."""
+    write = json.loads(sample_event("create_link")["body"])["operations"][1]["arguments"]
+    made = []
+    for name in named:
+        resource, _, action = name.partition(".")
+        operation = {"resource": resource, "action": action}
+        made.append(operation | {"arguments": write} if action == "write" else operation)
+    return made
+
 
 def founding(**changes: Any) -> dict[str, Any]:
     """The founding example's body, with changes to its members; None takes one away."""
@@ -123,16 +272,18 @@ def founding(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def clients() -> Iterator[tuple[Any, Any]]:
-    """DynamoDB and KMS with a key; made once, because that takes longer than a test."""
+def clients() -> Iterator[tuple[Any, Any, Any]]:
+    """DynamoDB, KMS with a key and SQS with its queues; made once, because that takes longer than a test."""
     with mock_aws():
-        kms = boto3.client("kms")
+        kms, sqs = boto3.client("kms"), boto3.client("sqs")
         os.environ["SEALING_KEY"] = kms.create_key()["KeyMetadata"]["Arn"]
-        yield boto3.resource("dynamodb"), kms
+        for variable in ("SESSION_QUEUE", "WEBHOOK_QUEUE"):
+            os.environ[variable] = sqs.create_queue(QueueName=variable)["QueueUrl"]
+        yield boto3.resource("dynamodb"), kms, sqs
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
+def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any, Any]) -> Iterator[Stack]:
     """Empty tables but for the sample events' API key, nothing cached, and a clock that stands."""
     stack = Stack(*clients)
     handler: Any = telemetry.logger.registered_handler
@@ -140,8 +291,11 @@ def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator
     tables = [stack.dynamodb.create_table(**table_definition(t)) for t in resources("AWS::DynamoDB::Table")]
     auth._known.clear()
     sealing._data_keys.clear()
+    sealing._opened_keys.clear()
+    stack.lose_messages()
+    monkeypatch.setattr(aws, "connectors", lambda: stack.connectors)
     stack.forget_settings()
-    monkeypatch.setattr("latchkey.http.time.time_ns", lambda: stack.now * 1_000_000)
+    monkeypatch.setattr("time.time_ns", lambda: stack.now * 1_000_000)
     stack.add_key(SAMPLE_KEY, "acme")
     yield stack
     for table in tables:

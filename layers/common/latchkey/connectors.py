@@ -47,6 +47,7 @@ def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
         raise ConnectorDiedError("the reply is too large")
     try:
         reply = json.loads(payload, parse_constant=_refuse_constant)
+        json.dumps(reply, ensure_ascii=False).encode()  # which half of a surrogate pair does not survive
     except (ValueError, RecursionError):
         raise ConnectorDiedError("the reply is not JSON") from None
     if validation.schema_issues(validation.reply_validator(), reply):

@@ -1,0 +1,486 @@
+"""A link's life through the handlers: claim, session, operations, result, end."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import LOGIN, Stack, founding, operations
+
+READ, WRITE, BILLS = "paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read"
+
+
+def link(*named: str, **changes: Any) -> dict[str, Any]:
+    return founding(operations=operations(*(named or (READ,))), **changes)
+
+
+# --- Claim ---------------------------------------------------------------------------------------
+
+
+def test_a_claim_begins_the_session_and_shows_what_will_be_done(stack: Stack) -> None:
+    created = stack.create(founding()).json
+    stack.now += 1000
+    claimed = stack.claim(created["claimCode"])
+    assert claimed.status == 200
+    assert claimed.json | {"clientToken": ""} == {
+        "linkId": created["linkId"],
+        "sessionId": created["linkId"].replace("link_", "sess_"),
+        "clientToken": "",
+        "expiresAt": stack.now + 900_000,
+        "integration": {"id": "tmobile", "name": "T-Mobile"},
+        "operations": [
+            {
+                "resource": "paymentMethod",
+                "action": "read",
+                "description": "Read your saved payment methods",
+            },
+            {
+                "resource": "paymentMethod",
+                "action": "write",
+                "description": "Save a new card as your payment method",
+            },
+        ],
+        "returnUrl": created["returnUrl"],
+    }
+    view = stack.get(created["linkId"]).json
+    assert (view["status"], view["claimedAt"], view["sessionId"]) == (
+        "active",
+        stack.now,
+        claimed.json["sessionId"],
+    )
+    assert claimed.json["clientToken"] not in repr(stack.links())
+
+
+def test_a_link_is_claimed_once(stack: Stack) -> None:
+    code = stack.create(founding()).json["claimCode"]
+    assert stack.claim(code).status == 200
+    again = stack.claim(code)
+    assert (again.status, again.json["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("body", "issue"),
+    [
+        ({}, ("code", "required")),
+        ({"code": 1}, ("code", "type")),
+        ({"code": None}, ("code", "type")),
+        ({"code": "clm_x", "cod": 1}, ("cod", "unknown_field")),
+    ],
+)
+def test_a_claim_without_a_code_is_told_so(stack: Stack, body: Any, issue: tuple[str, str]) -> None:
+    from tests.integration.conftest import sample_event
+
+    answer = stack.invoke("claim_link", sample_event("claim_link") | {"body": json.dumps(body)})
+    assert answer.status == 400
+    assert [(i["path"], i["code"]) for i in answer.json["issues"]] == [issue]
+
+
+@pytest.mark.parametrize("code", ["", "clm_", "x", "clm_0000000000000000000000", "link_1", "ü" * 300])
+def test_an_unknown_code_is_404(stack: Stack, code: str) -> None:
+    answer = stack.claim(code)
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+
+
+def test_a_link_can_be_claimed_until_the_last_millisecond_and_not_after(stack: Stack) -> None:
+    early, late = stack.create(link(expiresIn=1)).json, stack.create(link(expiresIn=1)).json
+    stack.now = early["expiresAt"] - 1
+    assert stack.claim(early["claimCode"]).status == 200
+    stack.now += 1
+    answer = stack.claim(late["claimCode"])
+    assert (answer.status, answer.json["code"]) == (410, "gone")
+    assert stack.get(late["linkId"]).json["status"] == "expired"
+    stack.sweep()
+    (row,) = [row for row in stack.links() if row["pk"] == late["linkId"]]
+    assert row["status"] == "expired"
+    assert stack.claim(late["claimCode"]).status == 410
+
+
+def test_a_canceled_link_is_gone_and_a_claimed_one_stays_claimed(stack: Stack) -> None:
+    unclaimed, claimed = stack.create(link()).json, stack.create(link()).json
+    stack.claim(claimed["claimCode"])
+    for created, status in ((unclaimed, 410), (claimed, 409)):
+        assert stack.cancel(created["linkId"]).status == 200
+        assert stack.claim(created["claimCode"]).status == status
+
+
+# --- The session ---------------------------------------------------------------------------------
+
+
+def test_a_session_asks_for_the_login_and_runs_to_its_result(stack: Stack) -> None:
+    link_id, token = stack.claimed(link(READ))
+    asked = stack.client(token).json
+    assert (asked["status"], asked["challenge"]["type"]) == ("awaiting_input", "login")
+    assert asked["challenge"]["schema"]["properties"]["password"]["writeOnly"] is True
+    taken = stack.answer(token, LOGIN)
+    assert (taken.status, taken.json["status"], taken.json["challenge"]) == (202, "running", None)
+    stack.work()
+    assert stack.client(token).json["status"] == "complete"
+    view = stack.get(link_id).json
+    assert view["status"] == "complete"
+    assert list(view["result"]) == ["paymentMethods"]
+    assert view["completedAt"] == stack.now
+    assert "result" not in stack.client(token).json
+
+
+def test_several_operations_have_a_wrapped_result_in_their_order(stack: Stack) -> None:
+    named = [WRITE, READ, READ, BILLS]
+    link_id, _ = stack.run("user_good", link(*named))
+    view = stack.get(link_id).json
+    assert [o["status"] for o in view["operations"]] == ["succeeded"] * 4
+    results = view["result"]["operations"]
+    assert [f"{r['resource']}.{r['action']}" for r in results] == named
+    assert results[0]["data"] == {"success": True, "card": {"last4": "4242"}}
+    assert results[1]["data"] == results[2]["data"]
+
+
+def test_sixteen_operations_run_in_one_session(stack: Stack) -> None:
+    link_id, _ = stack.run("user_good", link(*[READ, WRITE] * 8))
+    assert len(stack.get(link_id).json["result"]["operations"]) == 16
+    assert stack.connectors.executed() == [(i, ("read", "write")[i % 2]) for i in range(16)]
+
+
+OUTCOMES = [
+    ("user_good", [READ], (), "complete", None, None),
+    ("user_otp", [READ, WRITE], ("123456",), "complete", None, None),
+    ("user_otp", [READ], ("000000", "111111", "123456"), "complete", None, None),
+    ("user_otp", [READ], ("000000", "111111", "222222"), "failed", "LOGIN_FAILED", None),
+    ("user_locked", [READ], (), "failed", "LOGIN_FAILED", None),
+    ("user_op1_fails", [READ], (), "failed", "AUTOMATION_ERROR", 0),
+    ("user_op2_fails", [READ, WRITE, READ], (), "failed", "AUTOMATION_ERROR", 1),
+    ("user_op3_fails", [READ, WRITE], (), "complete", None, None),
+    ("user_bad_data", [WRITE, READ], (), "failed", "RESULT_VALIDATION_ERROR", 0),
+    ("user_down", [READ], (), "failed", "CONNECTION_FAILED", None),
+    ("user_crash", [READ, WRITE], (), "failed", "CONNECTION_FAILED", 0),
+    ("user_crash", [WRITE, READ], (), "failed", "OUTCOME_UNKNOWN", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("user", "named", "codes", "status", "code", "index"),
+    OUTCOMES,
+    ids=[f"{o[0]}-{'-'.join(n.split('.')[1] for n in o[1])}-{o[3]}" for o in OUTCOMES],
+)
+def test_the_user_name_decides_what_happens(
+    stack: Stack,
+    user: str,
+    named: list[str],
+    codes: tuple[str, ...],
+    status: str,
+    code: str | None,
+    index: int | None,
+) -> None:
+    link_id, token = stack.run(user, link(*named), *codes)
+    view = stack.get(link_id).json
+    assert view["status"] == status
+    session = stack.client(token).json
+    assert session["error"] == view["error"]
+    if code is None:
+        assert view["error"] is None
+        assert view["result"] is not None
+    else:
+        assert (view["error"]["code"], view["error"]["operationIndex"]) == (code, index)
+        assert view["result"] is None
+        shown = [o["status"] for o in view["operations"]]
+        before = 0 if index is None else index
+        middle = [] if index is None else ["failed"]
+        assert shown == ["succeeded"] * before + middle + ["skipped"] * (len(named) - before - len(middle))
+    assert stack.rows("SecretsTable") == []
+
+
+def test_a_wrong_password_is_asked_for_again_three_times(stack: Stack) -> None:
+    link_id, token = stack.claimed(link())
+    titles = []
+    for _ in range(3):
+        titles.append(stack.client(token).json["challenge"]["title"])
+        stack.answer(token, LOGIN | {"password": "wrong"})
+        stack.work()
+    assert len(set(titles)) == 3
+    assert stack.get(link_id).json["error"]["code"] == "LOGIN_FAILED"
+    assert stack.connectors.executed() == []
+
+
+def test_a_dying_read_is_tried_three_times_and_a_dying_write_once(stack: Stack) -> None:
+    stack.run("user_crash", link(READ))
+    assert stack.connectors.executed() == [(0, "read")] * 3
+    stack.connectors.called.clear()
+    stack.run("user_crash", link(WRITE))
+    assert stack.connectors.executed() == [(0, "write")]
+
+
+def test_input_has_to_fit_the_open_challenge(stack: Stack) -> None:
+    _, token = stack.claimed(link())
+    challenge = stack.client(token).json["challenge"]
+
+    def give(body: Any) -> Any:
+        return stack.client(token, "POST /link/session/input", body)
+
+    def paths(body: Any) -> set[str]:
+        answer = give(body)
+        assert answer.status == 400
+        return set(answer.issues)
+
+    assert paths({}) == {"challengeId", "input"}
+    fitting = {"challengeId": challenge["id"], "input": LOGIN}
+    assert paths(fitting | {"extra": 1}) == {"extra"}
+    assert paths(fitting | {"input": "x"}) == {"input"}
+    assert paths(fitting | {"input": {"username": "user_good"}}) == {"input.password"}
+    assert paths(fitting | {"input": LOGIN | {"password": 5, "x": 1}}) == {"input.password", "input.x"}
+    assert paths("{") == {""}
+    assert stack.client(token, "POST /link/session/input", fitting, type_="text/plain").status == 415
+    assert stack.client(token, "POST /link/session/input", '"' + "x" * 262_144 + '"').status == 413
+    assert give(fitting | {"challengeId": "chl_other"}).status == 409
+    assert give(fitting).status == 202
+    assert give(fitting).status == 409
+    stack.work()
+    assert give(fitting).status == 409
+
+
+def test_the_user_can_cancel_until_the_end(stack: Stack) -> None:
+    link_id, token = stack.claimed(link())
+    canceled = stack.client(token, "POST /link/session/cancel")
+    assert (canceled.status, canceled.json["status"]) == (200, "canceled")
+    view = stack.get(link_id).json
+    assert (view["status"], view["error"]["code"]) == ("failed", "USER_CANCELED")
+    assert stack.client(token, "POST /link/session/cancel").status == 409
+    assert stack.client(token).json["status"] == "canceled"
+
+
+def test_a_client_token_opens_its_own_session_until_a_day_after_the_end(stack: Stack) -> None:
+    link_id, token = stack.run("user_good", link())
+    for junk in ("", "ct_x", token[:-1], token[:-1] + ("0" if token[-1] != "0" else "1"), f"{token}0"):
+        answer = stack.client(junk)
+        assert (answer.status, answer.json["code"]) == (401, "unauthorized")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    pending = stack.create(link()).json["linkId"]
+    assert stack.client("ct_" + pending[5:] + token[-22:]).status == 401
+    stack.now = stack.get(link_id).json["completedAt"] + 86_400_000 - 1
+    assert stack.client(token).json["status"] == "complete"
+    stack.now += 1
+    assert stack.client(token).status == 401
+
+
+# --- Time ----------------------------------------------------------------------------------------
+
+
+def test_a_session_ends_after_fifteen_minutes_to_the_millisecond(stack: Stack) -> None:
+    link_id, token = stack.claimed(link(webhookUrl=None))
+    ends_at = stack.client(token).json["expiresAt"]
+    stack.now = ends_at - 1
+    assert stack.get(link_id).json["status"] == "active"
+    stack.now = ends_at
+    for swept in (False, True):
+        view = stack.get(link_id).json
+        assert (view["status"], view["error"]["code"]) == ("failed", "CLIENT_TIMEOUT")
+        assert view["completedAt"] == ends_at
+        assert stack.client(token).json["status"] == "failed"
+        if not swept:
+            stack.now += 30_000
+            assert stack.sweep() == 30_000
+    assert stack.rows("SecretsTable") == []
+
+
+def test_a_session_begun_before_expiry_may_finish_after_it(stack: Stack) -> None:
+    created = stack.create(link(expiresIn=1)).json
+    stack.now = created["expiresAt"] - 1
+    token = stack.claim(created["claimCode"]).json["clientToken"]
+    stack.now += 60_000
+    stack.sweep()
+    stack.work()
+    stack.answer(token, LOGIN)
+    stack.work()
+    assert stack.get(created["linkId"]).json["status"] == "complete"
+
+
+def test_an_answer_after_the_sessions_end_is_refused(stack: Stack) -> None:
+    _, token = stack.claimed(link())
+    challenge = stack.client(token).json["challenge"]
+    stack.now = stack.client(token).json["expiresAt"]
+    late = {"challengeId": challenge["id"], "input": LOGIN}
+    assert stack.client(token, "POST /link/session/input", late).status == 409
+    assert stack.client(token, "POST /link/session/cancel").status == 409
+
+
+def test_sweep_finds_a_session_whose_message_was_lost(stack: Stack) -> None:
+    created = stack.create(link()).json
+    token = stack.claim(created["claimCode"]).json["clientToken"]
+    stack.lose_messages()
+    stack.sweep()
+    assert stack.work() == 0  # not before it can be late
+    stack.now += 15_000
+    stack.sweep()
+    stack.work()
+    stack.answer(token, LOGIN)
+    stack.lose_messages()
+    stack.now += 15_000
+    stack.sweep()
+    stack.work()
+    assert stack.get(created["linkId"]).json["status"] == "complete"
+
+
+def test_a_worker_short_of_time_hands_over_before_a_call_and_runs_nothing_twice(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.integration.conftest import Context
+
+    monkeypatch.setattr(Context, "remaining_ms", 100_000)
+    answer = stack.connectors.reply
+
+    def slow(request: dict[str, Any]) -> Any:
+        Context.remaining_ms -= 20_000
+        return answer(request)
+
+    def fresh(*bodies: str) -> Any:
+        Context.remaining_ms = 100_000
+        return consume(*bodies)
+
+    consume = stack.consume
+    monkeypatch.setattr(stack, "consume", fresh)
+    stack.connectors.reply = slow
+    link_id, _ = stack.run("user_good", link(WRITE, READ, WRITE, READ))
+    assert stack.get(link_id).json["status"] == "complete"
+    assert stack.connectors.executed() == [(0, "write"), (1, "read"), (2, "write"), (3, "read")]
+
+
+# --- Cancel, by the caller -----------------------------------------------------------------------
+
+
+def test_a_link_is_canceled_once_and_stays_so(stack: Stack) -> None:
+    pending = stack.create(founding()).json["linkId"]
+    active, token = stack.claimed()
+    for link_id in (pending, active):
+        first = stack.cancel(link_id)
+        assert (first.status, first.json["status"], first.json["error"]) == (200, "canceled", None)
+        stack.now += 1
+        assert stack.cancel(link_id).json == first.json
+    assert stack.client(token).json["status"] == "canceled"
+    assert stack.rows("SecretsTable") == []
+    expired, complete = stack.create(link(expiresIn=1)).json["linkId"], stack.run("user_good", link())[0]
+    stack.now += 1000
+    for link_id in (expired, complete):
+        answer = stack.cancel(link_id)
+        assert (answer.status, answer.json["code"]) == (409, "conflict")
+    assert stack.cancel(complete, key=stack.new_key("globex")).status == 404
+
+
+def test_a_link_canceled_while_an_operation_runs_stops_there(stack: Stack) -> None:
+    answer = stack.connectors.reply
+
+    def cancels(request: dict[str, Any]) -> Any:
+        if request["action"] == "execute":
+            stack.cancel(request["sessionId"].replace("sess_", "link_"))
+        return answer(request)
+
+    stack.connectors.reply = cancels
+    link_id, _ = stack.run("user_good", link(READ, WRITE))
+    assert stack.get(link_id).json["status"] == "canceled"
+    assert stack.connectors.executed() == [(0, "read")]
+    assert stack.rows("SecretsTable") == []
+
+
+# --- Connectors that misbehave -------------------------------------------------------------------
+
+NONSENSE: dict[str, Any] = {
+    "nothing": b"",
+    "null": None,
+    "not JSON": b"<html>",
+    "a list": [],
+    "no status": {},
+    "unknown status": {"status": "done"},
+    "free text": {"status": "error", "code": "LOGIN_FAILED", "message": "4242424242424242"},
+    "NaN": b'{"status": "authenticated", "state": NaN}',
+    "deep": b'{"status": "authenticated", "state": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "half a pair": b'{"status": "authenticated", "state": "\\ud800"}',
+    "too large": b'{"status": "authenticated", "state": "' + b"x" * 1_048_577 + b'"}',
+    "a state too large": {"status": "authenticated", "state": "x" * 65_536},
+    "a result at login": {"status": "result", "data": {}},
+    "an operation's error at login": {"status": "error", "code": "AUTOMATION_ERROR"},
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_nonsense_at_login_fails_the_link(stack: Stack, name: str) -> None:
+    stack.connectors.reply = lambda _: NONSENSE[name]
+    link_id, _ = stack.claimed(link())
+    error = stack.get(link_id).json["error"]
+    assert (error["code"], error["operationIndex"]) == ("CONNECTION_FAILED", None)
+    assert stack.rows("SecretsTable") == []
+
+
+@pytest.mark.parametrize("name", [name for name in NONSENSE if not name.endswith("at login")])
+@pytest.mark.parametrize("operation", [READ, WRITE])
+def test_nonsense_for_a_result_is_as_a_dead_connector(stack: Stack, name: str, operation: str) -> None:
+    sandbox = stack.connectors.reply
+    stack.connectors.reply = lambda r: NONSENSE[name] if r["action"] == "execute" else sandbox(r)
+    link_id, _ = stack.run("user_good", link(operation))
+    error = stack.get(link_id).json["error"]
+    code = "OUTCOME_UNKNOWN" if operation == WRITE else "CONNECTION_FAILED"
+    assert (error["code"], error["operationIndex"]) == (code, 0)
+
+
+def test_results_too_large_for_an_event_fail_the_link(stack: Stack) -> None:
+    sandbox = stack.connectors.reply
+
+    def large(request: dict[str, Any]) -> Any:
+        reply = sandbox(request)
+        if request["action"] == "execute":
+            reply["data"]["paymentMethods"][0]["nickname"] = "x" * 100_000
+        return reply
+
+    stack.connectors.reply = large
+    small, _ = stack.run("user_good", link(READ, READ))
+    assert stack.get(small).json["status"] == "complete"
+    too_large, _ = stack.run("user_good", link(READ, READ, READ))
+    error = stack.get(too_large).json["error"]
+    assert (error["code"], error["operationIndex"]) == ("RESULT_VALIDATION_ERROR", 2)
+
+
+def test_state_goes_back_to_the_connector_and_nowhere_else(stack: Stack) -> None:
+    seen = []
+
+    def stateful(request: dict[str, Any]) -> Any:
+        seen.append(request["state"])
+        if request["action"] == "execute":
+            return {"status": "result", "data": {"billing": []}, "state": len(seen)}
+        return {"status": "authenticated", "state": {"cookie": "canary"}}
+
+    stack.connectors.reply = stateful
+    stack.claimed(link(BILLS, BILLS, BILLS))
+    assert seen == [None, {"cookie": "canary"}, 2, 3]
+    assert "canary" not in repr(stack.rows("LinksTable"))
+
+
+def test_a_live_link_is_run_by_the_connector_that_is_registered(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = "arn:aws:lambda:eu-central-1:1:function:mine"
+    monkeypatch.setenv("LIVE_CONNECTORS", f"tmobile={arn}")
+    stack.forget_settings()
+    created = stack.create(link(), key=stack.new_key(livemode=True)).json
+    stack.claim(created["claimCode"])
+    stack.work()
+    (call,) = stack.connectors.called
+    assert (call["function"], call["livemode"], call["integrationId"]) == (arn, True, "tmobile")
+
+
+# --- Debug ---------------------------------------------------------------------------------------
+
+
+def test_a_debug_link_tells_each_step_and_no_secret(stack: Stack) -> None:
+    link_id, _ = stack.run("user_otp", link(READ, WRITE, debug=True), "123456")
+    timeline = stack.get(link_id).json["timeline"]
+    assert [(step["event"], step.get("operationIndex")) for step in timeline] == [
+        ("link.created", None),
+        ("link.claimed", None),
+        ("challenge.login", None),
+        ("challenge.answered", None),
+        ("challenge.otp", None),
+        ("challenge.answered", None),
+        ("session.authenticated", None),
+        ("operation.started", 0),
+        ("operation.succeeded", 0),
+        ("operation.started", 1),
+        ("operation.succeeded", 1),
+        ("link.complete", None),
+    ]
+    assert all(step["durationMs"] == 0 for step in timeline if step["event"] == "operation.succeeded")
+    assert "4242" not in json.dumps(timeline)
