@@ -9,7 +9,7 @@ import pytest
 
 from tests.template import ROOT, environment
 
-PURE = ["catalogue", "errors", "ids", "links", "strictjson", "urls", "validation"]
+PURE = ["catalogue", "errors", "ids", "links", "schedule", "signing", "strictjson", "urls", "validation"]
 
 
 def modules_after(statement: str) -> set[str]:
