@@ -9,7 +9,21 @@ import pytest
 
 from tests.template import ROOT, environment
 
-PURE = ["catalogue", "connector_protocol", "errors", "ids", "links", "strictjson", "urls", "validation"]
+PURE = [
+    "catalogue",
+    "connector_protocol",
+    "deliveries",
+    "errors",
+    "ids",
+    "links",
+    "schedule",
+    "sessions",
+    "signing",
+    "strictjson",
+    "urls",
+    "validation",
+    "views",
+]
 
 
 def modules_after(statement: str) -> set[str]:
