@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs key revoke-key invoke check test bench deploy lock
+.PHONY: help build up down logs key revoke-key invoke conformance check test bench deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -10,7 +10,7 @@ SAM := .local/sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- The local stack -----------------------------------------------------------------------------
 
@@ -39,6 +39,10 @@ FUNCTION ?= CreateLinkFunction
 EVENT ?= events/create_link.json
 invoke: .venv/.ready .local/sam/.ready ## Run a built function in a container: FUNCTION=CreateLinkFunction EVENT=...
 	@$(LOCAL) local.invoke $(FUNCTION) $(EVENT)
+
+conformance: .venv/.ready ## Try a connector: CONNECTOR=function INTEGRATION=tmobile INPUT=inputs.json SUBMIT=yes
+	@$(LOCAL) local.conformance $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION)) \
+		$(if $(INPUT),--input $(INPUT)) $(if $(STACK),--stack $(STACK)) $(if $(SUBMIT),--submit)
 
 # --- Checks --------------------------------------------------------------------------------------
 

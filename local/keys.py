@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 STACK_FILE = Path(__file__).parent.parent / ".local/stack.json"
 
 
+def reach(stack_name: str | None) -> tuple[boto3.Session, str | None, str]:
+    """The named stack by the caller's own credentials, else the local one: session, endpoint, name."""
+    if stack_name is not None:
+        return boto3.Session(), None, stack_name
+    if not STACK_FILE.exists():
+        sys.exit("No local stack is running: start one with `make up`, or name a deployed one with STACK=")
+    local = json.loads(STACK_FILE.read_text())
+    return local_session(local["region"]), local["awsEndpointUrl"], local["stackName"]
+
+
 def links_table(stack_name: str | None) -> "Table":
-    """The table of the named stack, reached with the caller's own credentials; else the local stack's."""
-    session, endpoint = boto3.Session(), None
-    if stack_name is None:
-        if not STACK_FILE.exists():
-            sys.exit(
-                "No local stack is running: start one with `make up`, or name a deployed one with STACK="
-            )
-        local = json.loads(STACK_FILE.read_text())
-        session, endpoint = local_session(local["region"]), local["awsEndpointUrl"]
-        stack_name = local["stackName"]
+    """The table of the named stack, or of the local one."""
+    session, endpoint, stack_name = reach(stack_name)
     stacks = session.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=stack_name)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks["Stacks"][0]["Outputs"]}
     return session.resource("dynamodb", endpoint_url=endpoint).Table(outputs["LinksTableName"])

@@ -32,7 +32,7 @@ LOGIN_FIELDS = {
     "password": {
         "type": "string",
         "title": "Password",
-        "description": f'a password; the sandbox\'s is "{PASSWORD}"',
+        "description": "1 to 100 characters",
         "format": "password",
         "writeOnly": True,
         "minLength": 1,

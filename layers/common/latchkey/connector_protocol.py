@@ -16,6 +16,7 @@ from latchkey.validation import Validator, schema_issues, validator
 VERSION = 1
 MAX_REPLY_BYTES = 1024 * 1024
 MAX_STATE_BYTES = 64 * 1024
+MAX_CALL_SECONDS = 60  # a session gives up waiting for a reply after this
 
 # What each action may be replied, and with which error codes.
 _STATUSES = {

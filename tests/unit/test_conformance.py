@@ -1,0 +1,270 @@
+"""The conformance checks pass the sandbox and the README's connector, and fail each way to be wrong."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.sandbox_connector import app
+from latchkey.catalogue import providers
+from local.conformance import SANDBOX_INPUTS, Call, CallFailed, Check, conformance, report
+from tests.template import ROOT
+
+type Json = dict[str, Any]
+type Handler = Callable[[Json, Any], Any]
+
+TMOBILE = providers()["tmobile"]
+LOGGED_IN = {"step": "authenticated", "user": "user_good"}
+OTP_INPUTS = [{"username": "user_otp", "password": "pass_good"}, {"code": "123456"}]
+
+
+def in_process(handler: Handler) -> Call:
+    """Call a handler as Lambda does: JSON in, JSON out, and nothing told of what it raised."""
+
+    def call(request: Json) -> Any:
+        try:
+            return json.loads(json.dumps(handler(json.loads(json.dumps(request)), None)))
+        except Exception:  # noqa: BLE001 # a function may raise anything
+            raise CallFailed("the function raised") from None
+
+    return call
+
+
+def sandbox(request: Json, _context: Any = None) -> Json:
+    return json.loads(json.dumps(app.lambda_handler(request, None)))  # type: ignore[no-any-return]
+
+
+def failed(checks: list[Check]) -> set[str]:
+    return {check.name for check in checks if check.problems}
+
+
+def tried(handler: Handler, inputs: list[Json] = SANDBOX_INPUTS, **options: Any) -> list[Check]:
+    return list(conformance(in_process(handler), TMOBILE, inputs, **options))
+
+
+@pytest.mark.parametrize("integration_id", providers())
+@pytest.mark.parametrize("inputs", [SANDBOX_INPUTS, OTP_INPUTS], ids=["password", "code"])
+def test_the_sandbox_conforms(
+    integration_id: str, inputs: list[Json], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(conformance(in_process(sandbox), providers()[integration_id], inputs, submit=True))
+    assert ", 0 failed, 0 skipped" in capsys.readouterr().out
+
+
+def test_the_connector_of_the_readme_conforms() -> None:
+    _, _, section = (ROOT / "README.md").read_text().partition("## Writing a connector")
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found
+    source = found[1]
+    assert len(source.splitlines()) <= 40
+    module: Json = {}
+    exec(source, module)  # noqa: S102 # the README is ours
+    assert report(conformance(in_process(module["lambda_handler"]), providers()["ubereats"], SANDBOX_INPUTS))
+
+
+def test_writes_are_dry_runs_unless_told_otherwise() -> None:
+    seen: list[Json] = []
+
+    def recorded(request: Json, _: Any) -> Json:
+        seen.append(request)
+        return sandbox(request)
+
+    def submitted() -> int:
+        operations = [request["operation"] or {} for request in seen]
+        return sum(o.get("action") == "write" and "dryRun" not in o["arguments"] for o in operations)
+
+    tried(recorded)
+    assert submitted() == 0
+    tried(recorded, submit=True)
+    assert submitted() == 2
+
+
+# --- broken connectors ---------------------------------------------------------------------------
+
+sessions: Json = {}
+
+
+def keeps_sessions_in_memory(request: Json, _: Any) -> Json:
+    state = sessions.get(request["sessionId"])
+    reply = sandbox(request | {"state": state})
+    sessions[request["sessionId"]] = reply.get("state", state)
+    return reply | ({"state": {}} if "state" in reply else {})
+
+
+def takes_any_password(request: Json, _: Any) -> Json:
+    if request["input"]:
+        request["input"]["password"] = app.PASSWORD
+    return sandbox(request)
+
+
+def takes_any_version(request: Json, _: Any) -> Json:
+    return sandbox(request | {"version": 1})
+
+
+def takes_any_action(request: Json, _: Any) -> Json:
+    known = request["action"] in ("start", "answer", "execute")
+    return sandbox(request) if known else {"status": "authenticated", "state": LOGGED_IN}
+
+
+def takes_any_operation(request: Json, _: Any) -> Json:
+    if request["operation"] and request["operation"]["resource"] == "unknownResource":
+        return {"status": "result", "data": {}}
+    return sandbox(request)
+
+
+def raises_at_an_unknown_operation(request: Json, _: Any) -> Json:
+    if request["operation"]:
+        TMOBILE.resources[request["operation"]["resource"]][request["operation"]["action"]]
+    return sandbox(request)
+
+
+def runs_without_a_login(request: Json, _: Any) -> Json:
+    if request["action"] == "execute" and request["state"] is None:
+        request["state"] = LOGGED_IN
+    return sandbox(request)
+
+
+def submits_dry_runs(request: Json, _: Any) -> Json:
+    if request["operation"]:
+        (request["operation"]["arguments"] or {}).pop("dryRun", None)
+    return sandbox(request)
+
+
+def ignores_limits(request: Json, _: Any) -> Json:
+    if request["operation"]:
+        (request["operation"]["arguments"] or {}).pop("limit", None)
+    return sandbox(request)
+
+
+def repeats_the_card(request: Json, _: Any) -> Json:
+    reply = sandbox(request)
+    if request["operation"] and "cardNumber" in (request["operation"]["arguments"] or {}):
+        reply["data"]["card"]["last4"] = request["operation"]["arguments"]["cardNumber"]
+    return reply
+
+
+def repeats_the_password(request: Json, _: Any) -> Json:
+    reply = sandbox(request)
+    if request["input"] and reply["status"] == "challenge":
+        reply["challenge"]["title"] = f"{request['input']['password']} is wrong"
+    return reply
+
+
+def replying(status: str, /, **changes: Any) -> Handler:
+    """The sandbox with changes to each reply of that status."""
+
+    def handler(request: Json, _: Any) -> Json:
+        reply = sandbox(request)
+        return reply | changes if reply["status"] == status else reply
+
+    handler.__name__ = f"{status}-{next(iter(changes))}"
+    return handler
+
+
+def form(**changes: Any) -> Json:
+    challenge: Json = sandbox({"version": 1, "action": "start", "integrationId": "tmobile", "state": None})[
+        "challenge"
+    ]
+    return challenge | {"schema": challenge["schema"] | changes}
+
+
+READ, WRITE = "read mobileBillingStatement with", "write paymentMethod with dryRun true,"
+AGAIN = "read paymentMethod again, by its state alone"
+DRY_RUNS = [f"{WRITE} {count} other arguments" for count in (5, 6)]
+RESULTS = [
+    *(f"{READ} {arguments}" for arguments in ("no arguments", "limit 12", "limit 1")),
+    *("read paymentMethod with no arguments", AGAIN, *DRY_RUNS),
+]
+UNKNOWN = ["an unknown resource is refused", "an unknown action on a resource is refused"]
+VERSION, ACTION, EARLY = (
+    f"{what} is refused"
+    for what in ("an unknown version", "an unknown action", "an operation before the login")
+)
+WRONG = "a wrong password does not log in"
+OPEN = {"billing": ["x" * 1_048_576]}
+
+
+@pytest.mark.parametrize(
+    ("handler", "names", "problem"),
+    [
+        (keeps_sessions_in_memory, [AGAIN], "replied CONNECTION_FAILED"),
+        (takes_any_password, [WRONG], "replied authenticated"),
+        (takes_any_version, [VERSION], "replied challenge"),
+        (takes_any_action, [ACTION], "replied authenticated"),
+        (takes_any_operation, UNKNOWN[:1], "replied result"),
+        (raises_at_an_unknown_operation, UNKNOWN, "raised"),
+        (runs_without_a_login, [EARLY], "replied result"),
+        (submits_dry_runs, DRY_RUNS, "does not say dryRun"),
+        (ignores_limits, [f"{READ} limit 1"], "3 rows"),
+        (repeats_the_password, [WRONG], "repeats a password"),
+        (repeats_the_card, DRY_RUNS, "card number outside"),
+        (replying("result", data={"x": 1}), RESULTS, "the result"),
+        (replying("result", data=None), RESULTS, "reply's data must be an object"),
+        (replying("result", data=OPEN), RESULTS, "the reply must be at most 1024 KiB"),
+        (replying("result", state="x" * 65_535), RESULTS, "reply's state must be at most 64 KiB"),
+        (replying("result", status="done"), RESULTS, "reply's status must be"),
+        (replying("error", message="hunter2"), [*UNKNOWN, VERSION, ACTION, EARLY], "message is not a known"),
+        (replying("error", code="OUTCOME_UNKNOWN"), [VERSION], "code must be one of LOGIN_FAILED"),
+        (replying("error", code="LOGIN_FAILED"), [*UNKNOWN, EARLY], "code must be one of CONNECTION_FAILED"),
+        (replying("challenge", challenge=form(properties={})), ["start", WRONG], "1 to 10 fields"),
+        (replying("challenge", challenge=form(required=["name"])), ["start", WRONG], "names of the fields"),
+        (replying("challenge", status="authenticated"), ["start", WRONG], "challenge is not a known field"),
+        (replying("challenge", state=object()), ["start", WRONG], "the function raised"),
+        (replying("authenticated", token="x"), ["answer with input 1"], "token is not a known field"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_broken_connector_fails_by_what_is_broken(handler: Handler, names: list[str], problem: str) -> None:
+    sessions.clear()
+    broken = {check.name: check.problems for check in tried(handler) if check.problems}
+    assert broken.keys() == set(names)
+    assert all(problem in problems[0] for problems in broken.values())
+
+
+def test_a_read_that_works_once_for_a_state_fails_when_it_comes_again() -> None:
+    used: list[str] = []
+
+    def handler(request: Json, _: Any) -> Json:
+        """Each state is good for one operation, as where a provider's cookie changes at each page."""
+        state = request["state"]
+        if request["action"] != "execute" or state is None:
+            return sandbox(request)
+        if state.get("page") in used:
+            return {"status": "error", "code": "AUTOMATION_ERROR"}
+        used.append(state.get("page"))
+        return sandbox(request) | {"state": state | {"page": len(used)}}
+
+    assert AGAIN in failed(tried(handler))
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(60, set()), (61, {"start", WRONG})])
+def test_a_slow_reply_fails(seconds: int, late: set[str]) -> None:
+    now = 0.0
+
+    def handler(request: Json, _: Any) -> Json:
+        nonlocal now
+        now += seconds if request["action"] == "start" and request["version"] == 1 else 0
+        return sandbox(request)
+
+    assert failed(tried(handler, clock=lambda: now)) == late
+
+
+@pytest.mark.parametrize(
+    ("inputs", "name", "problem"),
+    [
+        ([], "logged in", 'it still asks "Log in to T-Mobile" (username, password)'),
+        (OTP_INPUTS[:1], "logged in", 'it still asks "Enter the code that T-Mobile sent you" (code)'),
+        ([{"username": "user_good"}], "answer with input 1", "the input's password is required"),
+        ([{"username": "user_locked", "password": "pass_good"}], "logged in", "it replied LOGIN_FAILED"),
+    ],
+)
+def test_wrong_inputs_are_told_apart_from_a_wrong_connector(
+    inputs: list[Json], name: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not report(conformance(in_process(sandbox), TMOBILE, inputs))
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index(f"  FAILED   {name}")
+    assert lines[at + 1].endswith(problem)
+    assert "INPUT=file.json" in lines[at + 2]
