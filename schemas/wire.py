@@ -218,6 +218,60 @@ class Providers(Model):
     providers: list[Provider]
 
 
+class Delivery(Model):
+    """An attempt to deliver an event."""
+
+    attempt: Annotated[int, Field(ge=1)]
+    at: Time
+    duration_ms: Count
+    status_code: int | None
+    error: (
+        Literal[
+            "invalid_url",
+            "dns",
+            "blocked_address",
+            "connect",
+            "tls",
+            "timeout",
+            "disconnected",
+            "protocol",
+            "too_large",
+        ]
+        | None
+    )
+
+
+class Deliveries(Model):
+    """The attempts to deliver a link's event, oldest first; the newest hundred."""
+
+    deliveries: Annotated[list[Delivery], Field(max_length=100)]
+
+
+class Redelivery(Model):
+    """The event is about to be sent again."""
+
+    link_id: LinkId
+    webhook: WebhookState
+
+
+WebhookSecret = Annotated[str, Field(pattern=r"^whsec_[A-Za-z0-9+/]{32,}=*$")]
+
+
+class ValidSecret(Model):
+    secret: WebhookSecret
+    expires_at: Time | None = Field(description="null for the newest.")
+
+
+class WebhookSecrets(Model):
+    """The secrets that the account's webhooks are signed with, newest first."""
+
+    secrets: Annotated[list[ValidSecret], Field(min_length=1, max_length=2)]
+
+
+class NewSecret(Model):
+    secret: WebhookSecret
+
+
 class Issue(Model):
     """One thing wrong with a request."""
 
@@ -272,7 +326,10 @@ class GatewayError(Model):
     message: str
 
 
-MODELS = (CreatedLink, Link, Links, ClaimedLink, Session, Providers, Provider, Error, GatewayError)
+MODELS = (
+    *(CreatedLink, Link, Links, Deliveries, Redelivery, WebhookSecrets, NewSecret),
+    *(ClaimedLink, Session, Providers, Provider, Error, GatewayError),
+)
 
 EXAMPLES: dict[type[Model], dict[str, Any]] = {
     CreatedLink: {
@@ -336,7 +393,7 @@ def openapi() -> dict[str, Any]:
     schemas: dict[str, Any] = definitions["$defs"]
     for model, example in EXAMPLES.items():
         schemas[model.__name__]["examples"] = [example]
-    for name in ("create_link_request", "claim_request", "session_input_request"):
+    for name in ("create_link_request", "rotate_secret_request", "claim_request", "session_input_request"):
         request = _file(f"{name}.json")
         schemas[request["title"]] = request
     return {
@@ -385,6 +442,49 @@ def openapi() -> dict[str, Any]:
                     "responses": {
                         "200": _answer("The link", "Link", "Cache-Control"),
                         **_errors(401, 404, 409),
+                    },
+                }
+            },
+            "/v1/links/{linkId}/deliveries": {
+                "get": {
+                    "operationId": "listDeliveries",
+                    "summary": "List the attempts to deliver a link's event",
+                    "parameters": [_path_parameter("linkId")],
+                    "responses": {
+                        "200": _answer("The attempts", "Deliveries", "Cache-Control"),
+                        **_errors(401, 404),
+                    },
+                }
+            },
+            "/v1/links/{linkId}/redeliver": {
+                "post": {
+                    "operationId": "redeliver",
+                    "summary": "Send a link's event again: the same id and the same bytes",
+                    "parameters": [_path_parameter("linkId")],
+                    "responses": {
+                        "202": _answer("It is about to be sent", "Redelivery", "Cache-Control"),
+                        **_errors(401, 404, 409),
+                    },
+                }
+            },
+            "/v1/webhook-secret": {
+                "get": {
+                    "operationId": "readWebhookSecrets",
+                    "summary": "Read the secrets that webhooks are signed with",
+                    "responses": {
+                        "200": _answer("The secrets", "WebhookSecrets", "Cache-Control"),
+                        **_errors(401),
+                    },
+                }
+            },
+            "/v1/webhook-secret/rotate": {
+                "post": {
+                    "operationId": "rotateWebhookSecret",
+                    "summary": "Make a new secret to sign webhooks with",
+                    "requestBody": {"required": True, "content": _json("RotateSecretRequest")},
+                    "responses": {
+                        "200": _answer("The new secret", "NewSecret", "Cache-Control"),
+                        **_errors(400, 401, 413, 415),
                     },
                 }
             },

@@ -85,7 +85,7 @@ def test_a_role_reaches_only_its_kind_of_item_its_purpose_and_its_log(
     target = statement["Resource"]
     if target == {"GetAtt": "LinksTable.Arn"}:
         keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-        assert set(keys) <= {"key#*", "link_*"}
+        assert set(keys) <= {"key#*", "link_*", "account#*", "host#*"}
     elif target == {"GetAtt": "SealingKey.Arn"}:
         condition, on_aws, locally = statement["Condition"]["If"]
         assert condition == "OnAws"
@@ -205,6 +205,10 @@ def test_the_routes_are_the_published_ones() -> None:
         "GET /v1/links/{linkId}",
         "GET /v1/links",
         "POST /v1/links/{linkId}/cancel",
+        "GET /v1/links/{linkId}/deliveries",
+        "POST /v1/links/{linkId}/redeliver",
+        "GET /v1/webhook-secret",
+        "POST /v1/webhook-secret/rotate",
         "POST /link/claim",
         "GET /link/session",
         "POST /link/session/input",

@@ -42,7 +42,7 @@ def answer_challenge(link: Link, body: dict[str, Any], now: int) -> Link:
     sealed = sealing.seal(
         strictjson.canonical(body["input"]),
         account=link.account,
-        link_id=link.link_id,
+        subject=link.link_id,
         purpose=INPUT,
         now=now,
     )

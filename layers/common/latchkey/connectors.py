@@ -1,7 +1,4 @@
-"""Connectors: Lambda functions that log in at a provider and run operations there.
-
-The protocol is schemas/connector_request.json and schemas/connector_reply.json.
-"""
+"""Calling connectors: the Lambda functions that log in at a provider and run operations there."""
 
 import json
 import time
@@ -9,13 +6,11 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 
-from latchkey import aws, ids, telemetry, validation
+from latchkey import aws, ids, telemetry
+from latchkey.connector_protocol import MAX_REPLY_BYTES, VERSION, reply_issues
 from latchkey.links import Link
 from latchkey.settings import settings
 
-VERSION = 1
-MAX_REPLY_BYTES = 1024 * 1024
-MAX_STATE_BYTES = 64 * 1024
 THROTTLED_WAITS = (0.5, 1, 2)  # seconds before each further try of a call that Lambda did not take
 
 
@@ -28,7 +23,7 @@ class ConnectorUnreachableError(Exception):
 
 
 def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
-    """Ask the link's connector, and return its reply, which fits the protocol.
+    """Ask the link's connector, and return its reply, which fits the protocol and the action.
 
     Raises ConnectorUnreachableError or ConnectorDiedError. Their texts hold nothing of the reply.
     """
@@ -50,10 +45,8 @@ def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
         json.dumps(reply, ensure_ascii=False).encode()  # which half of a surrogate pair does not survive
     except (ValueError, RecursionError):
         raise ConnectorDiedError("the reply is not JSON") from None
-    if validation.schema_issues(validation.reply_validator(), reply):
+    if reply_issues(reply, action):
         raise ConnectorDiedError("the reply does not fit the protocol")
-    if len(json.dumps(reply.get("state"))) > MAX_STATE_BYTES:
-        raise ConnectorDiedError("the state is too large")
     answer: dict[str, Any] = reply
     return answer
 

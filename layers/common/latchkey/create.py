@@ -55,7 +55,7 @@ def create_link(
         sealed = sealing.seal(
             strictjson.canonical(arguments),
             account=caller.account,
-            link_id=link_id,
+            subject=link_id,
             purpose=ARGUMENTS,
             now=now,
         )

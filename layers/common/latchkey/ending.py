@@ -30,7 +30,7 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
         body = event_body(last, result)
         if len(body) > MAX_EVENT_BYTES:
             raise ResultTooLargeError
-        sealed = sealing.seal(body, account=link.account, link_id=link.link_id, purpose=EVENT, now=now)
+        sealed = sealing.seal(body, account=link.account, subject=link.link_id, purpose=EVENT, now=now)
         last = replace(last, event=sealed)
     if last.webhook_url is not None:
         last = replace(last, webhook=Webhook(ids.new_message_id(), next_attempt_at=now))
@@ -86,7 +86,7 @@ def result_of(link: Link, now: int) -> dict[str, Any] | None:
     """The result of a complete link; None of any other."""
     if link.status != "complete" or link.event is None:
         return None
-    body = sealing.unseal(link.event, account=link.account, link_id=link.link_id, purpose=EVENT, now=now)
+    body = sealing.unseal(link.event, account=link.account, subject=link.link_id, purpose=EVENT, now=now)
     result: dict[str, Any] = json.loads(body)["data"]["result"]
     return result
 

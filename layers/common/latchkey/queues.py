@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from latchkey import aws, ids, telemetry
@@ -15,12 +16,15 @@ def wake_worker(link: Link) -> None:
     _send(settings().session_queue, link, {"sessionId": ids.session_id(link.link_id)})
 
 
-def wake_deliverer(link: Link, delay_seconds: int = 0) -> None:
-    """Ask for the link's event to be delivered. A hint that is lost is found by sweep."""
-    _send(settings().webhook_queue, link, {"linkId": link.link_id}, delay_seconds)
+def wake_deliverer(link: Link, delay_seconds: int = 0, busy: int = 0) -> None:
+    """Ask for the link's event to be delivered; its host was found busy `busy` times before.
+
+    A hint that is lost is found by sweep.
+    """
+    _send(settings().webhook_queue, link, {"linkId": link.link_id, "busy": busy}, delay_seconds)
 
 
-def _send(queue: str, link: Link, message: dict[str, str], delay_seconds: int = 0) -> None:
+def _send(queue: str, link: Link, message: dict[str, Any], delay_seconds: int = 0) -> None:
     try:
         with aws.unavailable_when_down():
             aws.sqs().send_message(
@@ -33,21 +37,33 @@ def _send(queue: str, link: Link, message: dict[str, str], delay_seconds: int = 
         telemetry.logger.warning("a message was not sent; sweep does its work", linkId=link.link_id)
 
 
+class HandBackError(Exception):
+    """There is no time left for the message; the queue is to give it to another."""
+
+
 def consumer(work: Callable[[dict[str, Any], Any], None]) -> telemetry.LambdaHandler:
-    """Make a Lambda handler that does `work` with each message of a batch and the Lambda context.
+    """Make a Lambda handler that does `work` with each message of a batch, side by side, and the context.
 
     What raises is handed back to the queue, and comes again when its visibility ends.
     """
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        failed = []
-        for record in event["Records"]:
+        def failed(record: dict[str, Any]) -> bool:
             line = {"requestId": context.aws_request_id, "messageId": record["messageId"]}
             try:
                 work(json.loads(record["body"]), context)
+            except HandBackError:
+                telemetry.logger.info("handed back", **line)
             except Exception as error:  # noqa: BLE001 # one message's failure is not its batch's
                 telemetry.logger.error("message failed", **line, **telemetry.unexpected(error))
-                failed.append({"itemIdentifier": record["messageId"]})
-        return {"batchItemFailures": failed}
+            else:
+                telemetry.logger.info("done", **line)
+                return False
+            return True
+
+        records = event["Records"]
+        with ThreadPoolExecutor(len(records)) as pool:
+            failures = [record for record, bad in zip(records, pool.map(failed, records), strict=True) if bad]
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failures]}
 
     return telemetry.traced(handler)

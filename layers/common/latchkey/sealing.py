@@ -1,7 +1,8 @@
 """Sealing: AES-256-GCM under a data key that KMS wraps.
 
-The additional data is account|link|purpose, so that no sealed value can stand in for another; the
-purpose is also KMS's encryption context, so that a role can be let at one purpose and not another.
+The additional data is account|subject|purpose, so that no sealed value can stand in for another; the
+subject is a link, or the account's own row. The purpose is also KMS's encryption context, so that a role
+can be let at one purpose and not another.
 """
 
 import os
@@ -57,26 +58,26 @@ def _opened_key(wrapped: bytes, purpose: str, now: int) -> bytes:
     return plaintext
 
 
-def additional_data(account: str, link_id: str, purpose: str) -> bytes:
+def additional_data(account: str, subject: str, purpose: str) -> bytes:
     """What a sealed value is bound to. None of the three can hold the separator."""
-    return f"{account}|{link_id}|{purpose}".encode()
+    return f"{account}|{subject}|{purpose}".encode()
 
 
-def seal(plaintext: bytes, *, account: str, link_id: str, purpose: str, now: int) -> Sealed:
-    """Seal for one link and purpose, at `now` (ms). Asks KMS at most once in 5 minutes or 1,000 uses."""
+def seal(plaintext: bytes, *, account: str, subject: str, purpose: str, now: int) -> Sealed:
+    """Seal for one subject and purpose, at `now` (ms). Asks KMS at most once in 5 minutes or 1,000 uses."""
     # Imported here: most requests seal nothing, and the cipher's library is 8 MB.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     key = _data_key(purpose, now)
     nonce = os.urandom(NONCE_BYTES)
-    ciphertext = AESGCM(key.plaintext).encrypt(nonce, plaintext, additional_data(account, link_id, purpose))
+    ciphertext = AESGCM(key.plaintext).encrypt(nonce, plaintext, additional_data(account, subject, purpose))
     return Sealed(nonce + ciphertext, key.wrapped)
 
 
-def unseal(sealed: Sealed, *, account: str, link_id: str, purpose: str, now: int) -> bytes:
-    """What was sealed for this link and purpose; anything else raises InvalidTag or KMS's refusal."""
+def unseal(sealed: Sealed, *, account: str, subject: str, purpose: str, now: int) -> bytes:
+    """What was sealed for this subject and purpose; anything else raises InvalidTag or KMS's refusal."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     key = _opened_key(sealed.wrapped_key, purpose, now)
     nonce, ciphertext = sealed.ciphertext[:NONCE_BYTES], sealed.ciphertext[NONCE_BYTES:]
-    return AESGCM(key).decrypt(nonce, ciphertext, additional_data(account, link_id, purpose))
+    return AESGCM(key).decrypt(nonce, ciphertext, additional_data(account, subject, purpose))

@@ -6,6 +6,7 @@ under the condition that nobody has written it since: see `save`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LINK_ROW = "link"
 API_KEY_ROW = "key"
+ACCOUNT_ROW = "account"
+HOST_ROW = "host"
 MAX_ROUNDS = 8  # of a change that other writers keep getting ahead of
 
 
@@ -318,6 +321,83 @@ def due_links(shard: int, now: int, most: int) -> list[tuple[str, int]]:
             Limit=most,
         )
     return [(row["pk"], row["dueAt"]) for row in map(_row, answer["Items"])]
+
+
+# --- Accounts ------------------------------------------------------------------------------------
+
+
+def get_account_secrets(account: str) -> Sealed | None:
+    """The account's sealed webhook secrets."""
+    row = _get(settings().links_table, f"account#{account}", ACCOUNT_ROW)
+    return None if row is None else _made_of(Sealed, row)
+
+
+def put_account_secrets(account: str, sealed: Sealed, instead_of: Sealed | None) -> bool:
+    """Write the account's sealed webhook secrets, if they are still those that were read; tells whether."""
+    request: dict[str, Any] = {
+        "TableName": settings().links_table,
+        "Item": _item({"pk": f"account#{account}", "sk": ACCOUNT_ROW} | _members(sealed)),
+        "ConditionExpression": "attribute_not_exists(pk)",
+    }
+    if instead_of is not None:
+        request["ConditionExpression"] = "ciphertext = :old"
+        request["ExpressionAttributeValues"] = _item({":old": instead_of.ciphertext})
+    client = aws.dynamodb()
+    with aws.unavailable_when_down():
+        try:
+            client.put_item(**request)
+        except client.exceptions.ConditionalCheckFailedException:
+            return False
+    return True
+
+
+# --- Slots: how many deliveries a host has in flight -----------------------------------------------
+
+
+def take_slot(host: str, slots: int, now: int, until: int, first: int) -> int | None:
+    """Take one of the host's slots until a time; its number, or None if all are taken.
+
+    Slots are tried from `first` on. A slot that nobody gives back is free again when its time is over.
+    """
+    client = aws.dynamodb()
+    wanted = first
+    for _ in range(2):  # the second try knows which are free
+        try:
+            with aws.unavailable_when_down():
+                client.update_item(
+                    TableName=settings().links_table,
+                    Key={"pk": {"S": f"host#{host}"}, "sk": {"S": HOST_ROW}},
+                    UpdateExpression="SET #slot = :until, #ttl = :ttl",
+                    ConditionExpression="attribute_not_exists(#slot) OR #slot <= :now",
+                    ExpressionAttributeNames={"#slot": f"slot{wanted}", "#ttl": "ttl"},
+                    ExpressionAttributeValues=_item(
+                        {":until": until, ":now": now, ":ttl": until // 1000 + 86_400}
+                    ),
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            return wanted
+        except client.exceptions.ConditionalCheckFailedException as error:
+            old: dict[str, Any] = dict(error.response)  # the stubs do not know of the item in it
+            row = _row(old["Item"])
+            free = [slot for slot in range(slots) if row.get(f"slot{slot}", 0) <= now]
+            if not free:
+                return None
+            wanted = free[first % len(free)]
+    return None
+
+
+def give_slot_back(host: str, slot: int, until: int) -> None:
+    """Give back a slot that was taken until a time, unless it has been taken anew."""
+    client = aws.dynamodb()
+    with aws.unavailable_when_down(), suppress(client.exceptions.ConditionalCheckFailedException):
+        client.update_item(
+            TableName=settings().links_table,
+            Key={"pk": {"S": f"host#{host}"}, "sk": {"S": HOST_ROW}},
+            UpdateExpression="SET #slot = :free",
+            ConditionExpression="#slot = :until",
+            ExpressionAttributeNames={"#slot": f"slot{slot}"},
+            ExpressionAttributeValues=_item({":free": 0, ":until": until}),
+        )
 
 
 # --- What is sealed while a link is open ----------------------------------------------------------

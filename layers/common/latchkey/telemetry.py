@@ -7,6 +7,7 @@ exception texts are never recorded: any of them may hold what a user typed.
 import os
 import traceback
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
@@ -15,21 +16,25 @@ from aws_lambda_powertools.metrics import Metrics
 # Names, levels and the namespace come from Powertools' own variables in the template.
 logger = Logger()
 _metrics = Metrics()
+_one_at_a_time = Lock()  # Powertools keeps what is not flushed yet in one place for all threads
 
 type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def count(name: str, integration: str) -> None:
-    """Count one event of an integration; only ids of the catalogue, or "none", keep the metric bounded."""
-    _metrics.add_dimension("integration", integration)
-    _metrics.add_metric(name=name, unit="Count", value=1)
-    _metrics.flush_metrics()
+def count(name: str, integration: str | None = None) -> None:
+    """Count one event; only ids of the catalogue, or "none", as integration keep the metric bounded."""
+    with _one_at_a_time:
+        if integration is not None:
+            _metrics.add_dimension("integration", integration)
+        _metrics.add_metric(name=name, unit="Count", value=1)
+        _metrics.flush_metrics()
 
 
 def measure(name: str, milliseconds: int) -> None:
     """Record how long something took or how late it came."""
-    _metrics.add_metric(name=name, unit="Milliseconds", value=milliseconds)
-    _metrics.flush_metrics()
+    with _one_at_a_time:
+        _metrics.add_metric(name=name, unit="Milliseconds", value=milliseconds)
+        _metrics.flush_metrics()
 
 
 def unexpected(error: BaseException) -> dict[str, Any]:

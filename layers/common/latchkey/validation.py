@@ -115,6 +115,11 @@ def input_issues(body: dict[str, Any]) -> list[Issue]:
     return schema_issues(_wire_validator("session_input_request.json"), body)
 
 
+def rotate_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/webhook-secret/rotate."""
+    return schema_issues(_wire_validator("rotate_secret_request.json"), body)
+
+
 def list_issues(parameters: dict[str, Any]) -> list[Issue]:
     """All that is wrong with the parameters of GET /v1/links."""
     return schema_issues(_wire_validator("list_links_query.json"), parameters)
@@ -236,11 +241,6 @@ def _wire_validator(name: str) -> Validator:
 def result_validator(integration_id: str, resource: str, action: str) -> Validator:
     """The validator of an operation's result."""
     return validator(providers()[integration_id].resources[resource][action].result)
-
-
-def reply_validator() -> Validator:
-    """The validator of a connector's reply."""
-    return _wire_validator("connector_reply.json")
 
 
 @cache

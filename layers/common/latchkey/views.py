@@ -52,7 +52,7 @@ def link_view(stored: Link, now: int) -> dict[str, Any]:
         "returnUrl": link.return_url,
         "sessionId": None if link.session is None else ids.session_id(link.link_id),
         "error": error_view(link.error),
-        "webhook": _webhook_view(link),
+        "webhook": webhook_view(link),
         "createdAt": link.created_at,
         "updatedAt": link.updated_at,
         "claimedAt": None if link.session is None else link.session.claimed_at,
@@ -121,13 +121,8 @@ def error_view(error: Failure | None) -> dict[str, Any] | None:
     }
 
 
-def _operation_status(link: Link, operation: Operation) -> str:
-    if link.status in OPEN or operation.status == "succeeded":
-        return operation.status
-    return "failed" if operation.status == "running" else "skipped"
-
-
-def _webhook_view(link: Link) -> dict[str, Any]:
+def webhook_view(link: Link) -> dict[str, Any]:
+    """How the delivery of the link's event stands."""
     webhook = link.webhook
     if webhook is None:
         return {"status": "none", "attempts": 0, "nextAttemptAt": None}
@@ -136,6 +131,12 @@ def _webhook_view(link: Link) -> dict[str, Any]:
         "attempts": webhook.attempts,
         "nextAttemptAt": webhook.next_attempt_at,
     }
+
+
+def _operation_status(link: Link, operation: Operation) -> str:
+    if link.status in OPEN or operation.status == "succeeded":
+        return operation.status
+    return "failed" if operation.status == "running" else "skipped"
 
 
 def _integration(link: Link) -> dict[str, str]:

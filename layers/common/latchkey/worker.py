@@ -20,9 +20,6 @@ STATE, RESULT = "state", "result"
 # What is left of the function's time when it begins a connector's call.
 NEEDED_SECONDS = sessions.LEASE_MS / 1000
 
-_LOGIN_ERRORS = {"LOGIN_FAILED", "CONNECTION_FAILED"}
-_OPERATION_ERRORS = {"AUTOMATION_ERROR", "CONNECTION_FAILED", "OUTCOME_UNKNOWN"}
-
 
 def run(session_id: str, clock: Callable[[], int], seconds_left: Callable[[], float]) -> None:
     """Take the session as far as it goes: to its next challenge, or to the link's end.
@@ -103,10 +100,8 @@ class _Worker:
             case "authenticated":
                 row = self._seal(STATE, reply["state"])
                 self.save(sessions.authenticated(self.link, self.clock(), row))
-            case "error" if reply["code"] in _LOGIN_ERRORS:
+            case "error":
                 self._fail(reply["code"])
-            case _:  # what only an operation may be answered
-                self._fail("CONNECTION_FAILED")
         for used in (session.state_row, session.input_row):
             if used is not None:
                 store.delete_secret(self.link, used)
@@ -155,9 +150,8 @@ class _Worker:
             try:
                 reply = connectors.call(self.link, "execute", state, operation=request)
                 if reply["status"] == "error":
-                    self._fail(reply["code"] if reply["code"] in _OPERATION_ERRORS else "AUTOMATION_ERROR")
-                if reply["status"] == "result":
-                    break
+                    self._fail(reply["code"])
+                break
             except ConnectorUnreachableError as error:
                 self._fail("CONNECTION_FAILED", error)
             except ConnectorDiedError as error:
@@ -216,7 +210,7 @@ class _Worker:
         sealed = sealing.seal(
             json.dumps(value, ensure_ascii=False).encode(),
             account=self.link.account,
-            link_id=self.link.link_id,
+            subject=self.link.link_id,
             purpose=purpose,
             now=self.clock(),
         )
@@ -229,7 +223,7 @@ class _Worker:
             sealing.unseal(
                 sealed,
                 account=self.link.account,
-                link_id=self.link.link_id,
+                subject=self.link.link_id,
                 purpose=purpose,
                 now=self.clock(),
             )

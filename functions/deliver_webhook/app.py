@@ -1,0 +1,19 @@
+"""WebhookQueue: events whose delivery is due."""
+
+import time
+from typing import Any
+
+from latchkey import aws, delivery, queues
+
+aws.dynamodb()
+
+
+@queues.consumer
+def lambda_handler(message: dict[str, Any], context: Any) -> None:
+    """Attempt a delivery."""
+    delivery.deliver(
+        message["linkId"],
+        message["busy"],
+        clock=lambda: time.time_ns() // 1_000_000,
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+    )

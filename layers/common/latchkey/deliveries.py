@@ -1,0 +1,83 @@
+"""An event's way to its webhookUrl. Pure: each step takes the link and the time in milliseconds.
+
+The link item holds the debt: when the next attempt is due, or until when one has the event to itself.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from latchkey.links import Link, Webhook
+from latchkey.schedule import Outcome, next_attempt
+
+# An attempt takes at most 15 s; reading what it needs and recording how it went at most four calls of 7 s.
+LEASE_MS = 45_000
+KEPT = 100  # attempts that a link remembers, the newest; the schedule makes ten, redeliveries the others
+REDELIVERY_MS = 30 * 86_400_000  # after the end
+
+
+def is_due(link: Link, now: int) -> bool:
+    """Whether an attempt may begin."""
+    webhook = link.webhook
+    return (
+        webhook is not None
+        and webhook.status == "pending"
+        and webhook.next_attempt_at is not None
+        and webhook.next_attempt_at <= now
+        and webhook.lease_until <= now
+    )
+
+
+def leased(link: Link, now: int, token: str) -> Link:
+    """An attempt has the event to itself."""
+    webhook = webhook_of(link)
+    return _changed(link, now, attempts=webhook.attempts + 1, lease_token=token, lease_until=now + LEASE_MS)
+
+
+def recorded(link: Link, now: int, started: int, outcome: Outcome, random: float) -> Link:
+    """The attempt that had the event is over. `random`, in [0, 1), spreads the next ones."""
+    webhook = webhook_of(link)
+    status, at = "pending", None
+    if outcome.delivered:
+        status = "delivered"
+    elif webhook.redelivery is not None:
+        status = webhook.redelivery  # what was asked for is tried once
+    else:
+        at = next_attempt(webhook.attempts, outcome, now, random)
+        if at is None:
+            status = "exhausted"
+    delivery: dict[str, Any] = {
+        "attempt": webhook.attempts,
+        "at": started,
+        "durationMs": outcome.duration_ms,
+        "statusCode": outcome.status_code,
+        "error": outcome.error,
+    }
+    kept = {name: value for name, value in delivery.items() if value is not None}
+    link = replace(link, deliveries=(*link.deliveries, kept)[-KEPT:])
+    return _changed(
+        link, now, status=status, next_attempt_at=at, lease_token=None, lease_until=0, redelivery=None
+    )
+
+
+def asked_again(link: Link, now: int) -> Link:
+    """The event is to be sent now, whatever became of it."""
+    webhook = webhook_of(link)
+    if webhook.status != "pending":
+        return _changed(link, now, status="pending", next_attempt_at=now, redelivery=webhook.status)
+    return _changed(link, now, next_attempt_at=min(now, webhook.next_attempt_at or now))
+
+
+def webhook_of(link: Link) -> Webhook:
+    """The event's state of a link that owes or owed one."""
+    if link.webhook is None:
+        raise ValueError("the link has no event")
+    return link.webhook
+
+
+def deliveries_view(link: Link) -> list[dict[str, Any]]:
+    """The attempts, oldest first; what has no value is null."""
+    return [{"statusCode": None, "error": None} | delivery for delivery in link.deliveries]
+
+
+def _changed(link: Link, now: int, **changes: Any) -> Link:
+    return replace(link, updated_at=now, webhook=replace(webhook_of(link), **changes))
