@@ -61,6 +61,7 @@ ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
 NO_CALL_TRACING = {"POWERTOOLS_TRACE_DISABLED": "true"}  # parameter Tracing=functions, the default
+CALL_TRACING = {"POWERTOOLS_TRACE_DISABLED": "false"}  # parameter Tracing=calls
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ GET_PROVIDERS = ours("get_providers", "get_providers", "providers", status=200)
 # For information, no bar: the same with the tracing of AWS calls switched the other way.
 VARIANTS = [
     peer("Powertools, tracer off", "powertools", "founding", variables=NO_CALL_TRACING),
-    ours("create_link, tracer on", "create_link", "founding", variables={}),
+    ours("create_link, tracer on", "create_link", "founding", variables=CALL_TRACING),
 ]
 SUBJECTS = [FLOOR, *PEERS, CREATE_LINK, GET_PROVIDERS, *VARIANTS]
 

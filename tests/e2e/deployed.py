@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import json
+import socket
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from latchkey import ids
@@ -77,6 +78,29 @@ class Deployed:
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         variables["RESTARTED"] = ids.new_token()
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    @contextmanager
+    def segments(self, function: str) -> Iterator[list[str]]:
+        """Trace the function's AWS calls; what it sent to X-Ray is in the list once the context ends."""
+        client, name, sent = self.stack.client("lambda"), self.physical[function], list[str]()
+        before = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        with socket.socket(type=socket.SOCK_DGRAM) as daemon:
+            daemon.bind(("127.0.0.1", 0))
+            daemon.setblocking(False)
+            traced = {
+                "POWERTOOLS_TRACE_DISABLED": "false",
+                "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
+            }
+            client.update_function_configuration(
+                FunctionName=name, Environment={"Variables": before | traced}
+            )
+            try:
+                yield sent
+                with suppress(BlockingIOError):  # all of it: a function sends before it answers
+                    while segment := daemon.recv(65536):
+                        sent.append(segment.decode())
+            finally:
+                client.update_function_configuration(FunctionName=name, Environment={"Variables": before})
 
     def printed(self) -> str:
         """All that functions and emulator have written to any log."""

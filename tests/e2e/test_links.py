@@ -124,3 +124,21 @@ def test_no_card_code_or_key_is_printed_or_stored_in_the_clear(deployed: Deploye
             assert text not in printed
             assert text not in stored
             assert text not in refused.text
+
+
+def test_no_card_code_or_key_is_in_a_trace(deployed: Deployed) -> None:
+    card, name = "4539148803436467", "Canary Quisling"
+    body = founding()
+    body["operations"][1]["arguments"] |= {"cardNumber": card, "nameOnCard": name}
+    api = deployed.new_caller("canary")
+    with deployed.segments("CreateLinkFunction") as segments:
+        link = api.create(body, idempotency_key="traced").json
+        assert api.create(body, idempotency_key="traced").headers["Idempotent-Replayed"] == "true"
+        assert api.create(founding(), idempotency_key="traced").status == 422
+        body["operations"][1]["arguments"]["cardNumber"] = f"{card}0"
+        assert api.create(body).status == 400
+    traced = "\n".join(segments)
+    assert all(call in traced for call in ("GetItem", "PutItem", "DeleteItem", "GenerateDataKey"))
+    for secret in (card, name, link["claimCode"], api.key):
+        for text in encodings(secret):
+            assert text not in traced

@@ -271,6 +271,32 @@ def test_a_live_link_needs_a_connector_for_its_integration(
     assert stack.create(founding(), key=live).status == 201
 
 
+def test_a_deployment_sets_the_longest_life_and_the_ports(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_EXPIRES_IN", "60")
+    monkeypatch.setenv("WEBHOOK_PORTS", "8444")
+    stack.forget_settings()
+    issues = refused(stack.create(founding(expiresIn=61, webhookUrl="https://a.example.com:443/")))
+    assert {path: code for path, (code, _) in issues.items()} == {
+        "expiresIn": "range",
+        "webhookUrl": "format",
+    }
+    assert stack.create(founding(expiresIn=60, webhookUrl="https://a.example.com:8444/")).status == 201
+
+
+def test_only_a_local_stack_takes_a_loopback_webhook_and_only_that_one(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loopback = founding(webhookUrl="http://127.0.0.1:9999/hook")
+    assert list(refused(stack.create(loopback))) == ["webhookUrl"]
+    monkeypatch.setenv("ALLOW_LOOPBACK_WEBHOOKS", "true")
+    stack.forget_settings()
+    assert stack.create(loopback).status == 201
+    for url in ("http://localhost:9999/", "http://127.0.0.2/", "https://127.0.0.1/", "http://a.example.com/"):
+        assert list(refused(stack.create(founding(webhookUrl=url)))) == ["webhookUrl"], url
+
+
 ACCEPTED: dict[str, Any] = {
     "base64": json.dumps(founding()).encode(),
     "20 operations": founding(operations=[READ] * 20),
