@@ -85,7 +85,7 @@ class Session:
         except CallFailed as failed:
             return {}, [str(failed)]
         seconds = self.clock() - started
-        # What there is no such action for may be refused with any code.
+        # An action that there is not may be refused with any code.
         judges = ("start", "execute") if action == UNKNOWN_ACTION else (action,)
         issues = min((reply_issues(reply, judge) for judge in judges), key=len)
         if issues:
@@ -100,10 +100,8 @@ class Session:
         return reply, problems
 
     def answer(self, challenge: Json, fields: Json) -> tuple[Json, list[str]]:
-        passwords = [fields.get(name, "") for name in _secret_fields(challenge)]
-        self.secrets |= {
-            password for password in passwords if len(password) >= 6
-        }  # shorter ones turn up by chance
+        passwords = {fields.get(name, "") for name in _secret_fields(challenge)}
+        self.secrets |= {password for password in passwords if len(password) > 5}  # others turn up by chance
         return self.ask("answer", input=fields)
 
     def execute(
@@ -358,9 +356,12 @@ def report(checks: Iterator[Check]) -> bool:
 
 
 def inputs_file(name: str) -> list[Json]:
-    inputs = json.loads(Path(name).read_text())
+    try:
+        inputs = json.loads(Path(name).read_text())
+    except (OSError, ValueError):
+        inputs = None
     if not isinstance(inputs, list) or not all(isinstance(fields, dict) for fields in inputs):
-        raise argparse.ArgumentTypeError("it holds a JSON array of objects, one for each challenge")
+        raise argparse.ArgumentTypeError(f"{name} must hold a JSON array of objects, one for each challenge")
     return inputs
 
 

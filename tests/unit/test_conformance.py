@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from functions.sandbox_connector import app
-from latchkey.catalogue import providers
+from latchkey.catalogue import SCHEMAS, providers, read_schema
+from latchkey.validation import schema_issues, validator
 from local.conformance import SANDBOX_INPUTS, Call, CallFailed, Check, conformance, report
 from tests.template import ROOT
 
@@ -79,6 +80,19 @@ def test_writes_are_dry_runs_unless_told_otherwise() -> None:
     assert submitted() == 0
     tried(recorded, submit=True)
     assert submitted() == 2
+
+
+def test_all_requests_but_three_are_in_order() -> None:
+    seen: list[Json] = []
+
+    def recorded(request: Json, _: Any) -> Json:
+        seen.append(request)
+        return sandbox(request)
+
+    tried(recorded, OTP_INPUTS)
+    fits = validator(read_schema(f"{SCHEMAS}/connector_request.json"))
+    told = [issue.path for request in seen for issue in schema_issues(fits, request)]
+    assert told == ["operation.action", "version", "action"]
 
 
 # --- broken connectors ---------------------------------------------------------------------------
