@@ -324,7 +324,7 @@ def deployed(connector: str, stack: str | None) -> Call:
             payload = answer["Payload"].read()
         except ReadTimeoutError:
             raise CallFailed(f"no reply came within {wait} s") from None
-        if "FunctionError" in answer:
+        if answer.get("FunctionError"):
             raise CallFailed("the function raised or timed out: its log says why")
         if len(payload) > MAX_REPLY_BYTES:
             raise CallFailed(f"the reply has {len(payload)} bytes, more than {MAX_REPLY_BYTES}")

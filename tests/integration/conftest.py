@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -99,6 +100,41 @@ class Connectors:
 
 
 JSON = "application/json"
+
+
+class Queues:
+    """SQS in the tests' own time: it delays, and can lose, repeat and reorder messages."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self.losing = False
+        self.copies = 1
+        self._waiting: list[tuple[int, str, str]] = []  # when it can be seen, queue, body
+
+    def send_message(
+        self,
+        *,
+        QueueUrl: str,  # noqa: N803 # boto3's names
+        MessageBody: str,  # noqa: N803
+        DelaySeconds: int,  # noqa: N803
+        MessageGroupId: str,  # noqa: N803
+    ) -> None:
+        assert 0 <= DelaySeconds <= 900
+        assert MessageGroupId
+        if not self.losing:
+            message = (self.clock() + 1000 * DelaySeconds, QueueUrl, MessageBody)
+            self._waiting += [message] * self.copies
+
+    def take(self, queue: str) -> list[str]:
+        """Take all that can be seen in a queue, the newest first."""
+        seen = [m for m in self._waiting if m[0] <= self.clock() and m[1] == os.environ[queue]]
+        self._waiting = [m for m in self._waiting if m not in seen]
+        return [body for _, _, body in reversed(seen)]
+
+    def clear(self) -> None:
+        self._waiting.clear()
+
+
 LOGIN = {"username": "user_good", "password": "pass_good"}
 
 
@@ -108,9 +144,11 @@ class Stack:
 
     dynamodb: Any
     kms: Any
-    sqs: Any
     connectors: Connectors = field(default_factory=Connectors)
     now: int = 1_704_067_200_000
+
+    def __post_init__(self) -> None:
+        self.queues = Queues(lambda: self.now)
 
     def add_key(self, key: str, account: str, **attributes: Any) -> str:
         self.dynamodb.Table("LinksTable").put_item(
@@ -201,20 +239,10 @@ class Stack:
 
     # --- What runs by itself ---------------------------------------------------------------------
 
-    def take(self, queue: str) -> list[str]:
-        """Take all messages from a queue; returns their bodies."""
-        taken: list[str] = []
-        url = os.environ[queue]
-        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                taken.append(message["Body"])
-        return taken
-
     def work(self) -> int:
         """Let workers take every message of the session queue; returns how many there were."""
         taken = 0
-        while bodies := self.take("SESSION_QUEUE"):
+        while bodies := self.queues.take("SESSION_QUEUE"):
             taken += len(bodies)
             for body in bodies:
                 self.consume("run_session", body)
@@ -233,10 +261,14 @@ class Stack:
         late: int = handler(sample_event("sweep"), Context())["lateMs"]
         return late
 
-    def lose_messages(self) -> None:
-        """Empty the queues without anybody reading them."""
-        for queue in ("SESSION_QUEUE", "WEBHOOK_QUEUE"):
-            self.take(queue)
+    def deliver(self) -> int:
+        """Let deliveries take every message of the webhook queue; returns how many there were."""
+        taken = 0
+        while bodies := self.queues.take("WEBHOOK_QUEUE"):
+            taken += len(bodies)
+            for i in range(0, len(bodies), 10):
+                assert self.consume("deliver_webhook", *bodies[i : i + 10]) == []
+        return taken
 
     # --- Whole lives -----------------------------------------------------------------------------
 
@@ -276,34 +308,45 @@ def founding(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def clients() -> Iterator[tuple[Any, Any, Any]]:
-    """DynamoDB, KMS with a key and SQS with its queues; made once, because that takes longer than a test."""
+def clients() -> Iterator[tuple[Any, Any]]:
+    """DynamoDB and KMS with a key; made once, because that takes longer than a test."""
     with mock_aws():
-        kms, sqs = boto3.client("kms"), boto3.client("sqs")
+        kms = boto3.client("kms")
         os.environ["SEALING_KEY"] = kms.create_key()["KeyMetadata"]["Arn"]
-        for variable in ("SESSION_QUEUE", "WEBHOOK_QUEUE"):
-            os.environ[variable] = sqs.create_queue(QueueName=variable)["QueueUrl"]
-        yield boto3.resource("dynamodb"), kms, sqs
+        yield boto3.resource("dynamodb"), kms
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any, Any]) -> Iterator[Stack]:
+def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
     """Empty tables but for the sample events' API key, nothing cached, and a clock that stands."""
     stack = Stack(*clients)
     handler: Any = telemetry.logger.registered_handler
     handler.stream = _CurrentStdout()
     tables = [stack.dynamodb.create_table(**table_definition(t)) for t in resources("AWS::DynamoDB::Table")]
+    _make_atomic(monkeypatch)
     auth._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
-    stack.lose_messages()
     monkeypatch.setattr(aws, "connectors", lambda: stack.connectors)
+    monkeypatch.setattr(aws, "sqs", lambda: stack.queues)
     stack.forget_settings()
     monkeypatch.setattr("time.time_ns", lambda: stack.now * 1_000_000)
     stack.add_key(SAMPLE_KEY, "acme")
     yield stack
     for table in tables:
         table.delete()
+
+
+def _make_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One write at a time: moto checks a condition and writes in two steps, which DynamoDB does in one."""
+    client, lock = aws.dynamodb(), Lock()
+    make_api_call: Any = client._make_api_call  # type: ignore[attr-defined] # botocore's own
+
+    def one_at_a_time(*call: Any) -> Any:
+        with lock:
+            return make_api_call(*call)
+
+    monkeypatch.setattr(client, "_make_api_call", one_at_a_time)
 
 
 class Output:

@@ -303,14 +303,14 @@ def test_an_answer_after_the_sessions_end_is_refused(stack: Stack) -> None:
 def test_sweep_finds_a_session_whose_message_was_lost(stack: Stack) -> None:
     created = stack.create(link()).json
     token = stack.claim(created["claimCode"]).json["clientToken"]
-    stack.lose_messages()
+    stack.queues.clear()
     stack.sweep()
     assert stack.work() == 0  # not before it can be late
     stack.now += 15_000
     stack.sweep()
     stack.work()
     stack.answer(token, LOGIN)
-    stack.lose_messages()
+    stack.queues.clear()
     stack.now += 15_000
     stack.sweep()
     stack.work()

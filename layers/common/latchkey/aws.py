@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  #
 from botocore.loaders import Loader
 
 from latchkey.errors import UnavailableError
-from latchkey.sessions import CONNECTOR_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -93,7 +92,9 @@ def sqs() -> "SQSClient":
 @functools.cache
 def connectors() -> "LambdaClient":
     """A Lambda client that waits for a connector's reply, and calls once: a call may be a write."""
-    patient = Config(read_timeout=CONNECTOR_SECONDS, retries={"total_max_attempts": 1})
+    from latchkey.connector_protocol import MAX_CALL_SECONDS  # and with it the rules of every request
+
+    patient = Config(read_timeout=MAX_CALL_SECONDS, retries={"total_max_attempts": 1})
     client: LambdaClient = _client("lambda", _CONFIG.merge(patient))
     return client
 

@@ -7,12 +7,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from latchkey.connector_protocol import MAX_CALL_SECONDS
 from latchkey.links import Link, as_of, noted, session_of
 
 # A worker renews its lease before each call of a connector. The call takes at most 60 s, and what is
 # stored around it at most three calls of 7 s.
-CONNECTOR_SECONDS = 60
-LEASE_MS = (CONNECTOR_SECONDS + 30) * 1000
+LEASE_MS = (MAX_CALL_SECONDS + 30) * 1000
 MAX_TRIES = 3  # of a read whose connector dies; a write has one
 TOKEN_MS = 24 * 3_600_000  # for so long after the end the client may read how it went
 

@@ -1,0 +1,475 @@
+"""The event of a link's end, through the handlers: one id and the same bytes until it is delivered."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from latchkey import aws, deliveries, ids
+from latchkey.schedule import Outcome
+from tests.integration.conftest import (
+    SAMPLE_KEY,
+    Answer,
+    Context,
+    Output,
+    Stack,
+    founding,
+    operations,
+    sample_event,
+)
+
+MINUTE, HOUR = 60_000, 3_600_000
+OK, FAILING = Outcome(duration_ms=20, status_code=204), Outcome(duration_ms=30, status_code=500)
+
+
+@dataclass
+class Receiver:
+    """Every webhookUrl in the tests: keeps what it gets, and answers as it is told."""
+
+    outcomes: list[Outcome] = field(default_factory=list)  # the next ones; then `otherwise`
+    otherwise: Outcome = OK
+    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    during: Callable[[], None] = lambda: None
+
+    def send(self, url: str, headers: dict[str, str], body: bytes, **_: Any) -> Outcome:
+        self.got.append((url, headers, body))
+        self.during()
+        return self.outcomes.pop(0) if self.outcomes else self.otherwise
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, _, body in self.got]
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    receiver = Receiver()
+    monkeypatch.setattr("latchkey.delivery.sender.send", receiver.send)
+    monkeypatch.setattr("latchkey.delivery.random.random", lambda: 0.5)
+    return receiver
+
+
+def link(**changes: Any) -> dict[str, Any]:
+    return founding(operations=operations("paymentMethod.read"), **changes)
+
+
+def secrets(stack: Stack, key: str = SAMPLE_KEY) -> Any:
+    event = sample_event("webhook_secret")
+    event["headers"]["authorization"] = f"Bearer {key}"
+    return stack.invoke("webhook_secret", event).json["secrets"]
+
+
+def rotate(stack: Stack, body: Any, key: str = SAMPLE_KEY) -> Answer:
+    event = sample_event("webhook_secret") | {"routeKey": "POST /v1/webhook-secret/rotate"}
+    event["headers"] |= {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    return stack.invoke("webhook_secret", event | {"body": json.dumps(body)})
+
+
+def about(stack: Stack, route: str, link_id: str, key: str = SAMPLE_KEY) -> Answer:
+    event = sample_event("link_deliveries") | {"routeKey": route, "pathParameters": {"linkId": link_id}}
+    event["headers"]["authorization"] = f"Bearer {key}"
+    return stack.invoke("link_deliveries", event)
+
+
+def attempts(stack: Stack, link_id: str) -> Any:
+    return about(stack, "GET /v1/links/{linkId}/deliveries", link_id).json["deliveries"]
+
+
+def redeliver(stack: Stack, link_id: str, key: str = SAMPLE_KEY) -> Answer:
+    return about(stack, "POST /v1/links/{linkId}/redeliver", link_id, key)
+
+
+def webhook(stack: Stack, link_id: str) -> Any:
+    return stack.get(link_id).json["webhook"]
+
+
+def pass_time(stack: Stack, milliseconds: int) -> None:
+    """Let the minutes pass, each with its sweep and the messages that come in it."""
+    until = stack.now + milliseconds
+    while stack.now < until:
+        stack.now = min(stack.now + MINUTE, until)
+        stack.sweep()
+        stack.deliver()
+
+
+# --- The event -----------------------------------------------------------------------------------
+
+
+def complete(stack: Stack) -> str:
+    return stack.run("user_good", link(metadata={"order": "7"}))[0]
+
+
+def failed(stack: Stack) -> str:
+    return stack.run("user_op1_fails", link(metadata={"order": "7"}))[0]
+
+
+def canceled(stack: Stack) -> str:
+    link_id: str = stack.create(link(metadata={"order": "7"})).json["linkId"]
+    stack.cancel(link_id)
+    return link_id
+
+
+def expired(stack: Stack) -> str:
+    link_id: str = stack.create(link(metadata={"order": "7"}, expiresIn=1)).json["linkId"]
+    stack.now += 1000
+    stack.sweep()
+    return link_id
+
+
+@pytest.mark.parametrize("end", [complete, failed, canceled, expired], ids=lambda end: end.__name__)
+def test_each_end_sends_one_event_that_verifies(
+    stack: Stack, receiver: Receiver, end: Callable[[Stack], str]
+) -> None:
+    link_id = end(stack)
+    view = stack.get(link_id).json
+    assert view["webhook"] == {"status": "pending", "attempts": 0, "nextAttemptAt": stack.now}
+    stack.deliver()
+    ((url, headers, body),) = receiver.got
+    assert url == founding()["webhookUrl"]
+    content = json.loads(body)
+    assert content == {
+        "type": f"link.{end.__name__}",
+        "timestamp": content["timestamp"],
+        "data": {
+            name: view[name]
+            for name in (
+                *("linkId", "status", "integrationId", "externalUserId", "metadata", "livemode"),
+                *("result", "error", "createdAt", "completedAt"),
+            )
+        },
+    }
+    assert content["timestamp"].startswith("2024-01-01T00:00:0")
+    assert headers["webhook-timestamp"] == str(stack.now // 1000)
+    assert headers["webhook-id"].startswith("msg_")
+    (secret,) = secrets(stack)
+    verified = Webhook(secret["secret"])
+    verified_headers = headers | {"webhook-timestamp": headers["webhook-timestamp"]}
+    with pytest.raises(WebhookVerificationError):  # the tests' clock stands in the past
+        verified.verify(body.decode(), verified_headers)
+    again = stack.get(link_id).json["webhook"]
+    assert again == {"status": "delivered", "attempts": 1, "nextAttemptAt": None}
+    assert attempts(stack, link_id) == [
+        {"attempt": 1, "at": stack.now, "durationMs": 20, "statusCode": 204, "error": None}
+    ]
+    pass_time(stack, 10 * MINUTE)
+    assert len(receiver.got) == 1
+
+
+def test_a_link_without_a_webhook_url_owes_nothing(stack: Stack, receiver: Receiver) -> None:
+    link_id, _ = stack.run("user_good", link(webhookUrl=None))
+    assert webhook(stack, link_id) == {"status": "none", "attempts": 0, "nextAttemptAt": None}
+    assert [row for row in stack.links() if "dueAt" in row] == []
+    assert redeliver(stack, link_id).status == 409
+    assert attempts(stack, link_id) == []
+    assert receiver.got == []
+
+
+# --- Trying again --------------------------------------------------------------------------------
+
+
+def test_ten_attempts_with_one_id_and_the_same_bytes_and_then_exhausted(
+    stack: Stack, receiver: Receiver, output: Output
+) -> None:
+    receiver.otherwise = FAILING
+    link_id, _ = stack.run("user_good", link())
+    start = stack.now
+    for wait in (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400):
+        stack.now += wait * 1000
+        if wait > 5:
+            assert webhook(stack, link_id)["nextAttemptAt"] - stack.now == 0
+            stack.sweep()
+        stack.deliver()
+    assert stack.now - start == (75 * 3600 + 35 * 60 + 5) * 1000
+    assert len(receiver.got) == 10
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 1
+    assert len({body for _, _, body in receiver.got}) == 1
+    assert len({headers["webhook-timestamp"] for _, headers, _ in receiver.got}) == 10
+    assert webhook(stack, link_id) == {"status": "exhausted", "attempts": 10, "nextAttemptAt": None}
+    assert [d["attempt"] for d in attempts(stack, link_id)] == list(range(1, 11))
+    assert [row for row in stack.links() if "dueAt" in row] == []
+    assert output.text.count('"DeliveriesExhausted":[1.0]') == 1
+
+
+def test_a_receiver_that_is_gone_gets_no_more(stack: Stack, receiver: Receiver) -> None:
+    receiver.outcomes = [Outcome(duration_ms=1, status_code=410)]
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+    assert webhook(stack, link_id)["status"] == "exhausted"
+
+
+def test_an_event_can_be_sent_again_for_thirty_days(stack: Stack, receiver: Receiver) -> None:
+    link_id, _ = stack.run("user_good", link())
+    assert redeliver(stack, link_id, stack.new_key("globex")).status == 404
+    stack.deliver()
+    for outcome, status in ((FAILING, "delivered"), (OK, "delivered")):
+        receiver.outcomes = [outcome]
+        stack.now += HOUR
+        answer = redeliver(stack, link_id)
+        assert (answer.status, answer.json["webhook"]["status"]) == (202, "pending")
+        stack.deliver()
+        assert webhook(stack, link_id)["status"] == status  # what was asked for is tried once
+        pass_time(stack, 10 * MINUTE)
+    assert len(receiver.got) == 3
+    assert len({(headers["webhook-id"], body) for _, headers, body in receiver.got}) == 1
+    assert [d["statusCode"] for d in attempts(stack, link_id)] == [204, 500, 204]
+    stack.now = stack.get(link_id).json["completedAt"] + 30 * 24 * HOUR - 1
+    assert redeliver(stack, link_id).status == 202
+    stack.now += 1
+    assert redeliver(stack, link_id).status == 409
+
+
+def test_an_exhausted_event_goes_out_again_and_a_waiting_one_goes_at_once(
+    stack: Stack, receiver: Receiver
+) -> None:
+    receiver.outcomes = [Outcome(duration_ms=1, status_code=410), FAILING, OK]
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+    for status in ("exhausted", "delivered"):
+        redeliver(stack, link_id)
+        stack.deliver()
+        assert webhook(stack, link_id)["status"] == status
+    receiver.outcomes = [FAILING, FAILING, OK]
+    waiting, _ = stack.run("user_good", link())
+    stack.deliver()
+    stack.now += 5000
+    stack.deliver()
+    assert webhook(stack, waiting)["nextAttemptAt"] > stack.now
+    redeliver(stack, waiting)
+    stack.deliver()
+    assert webhook(stack, waiting) == {"status": "delivered", "attempts": 3, "nextAttemptAt": None}
+
+
+def test_an_open_link_has_nothing_to_send_and_an_unswept_end_soon_will(
+    stack: Stack, receiver: Receiver
+) -> None:
+    link_id = stack.create(link(expiresIn=1)).json["linkId"]
+    assert redeliver(stack, link_id).status == 409
+    stack.now += 1000
+    assert redeliver(stack, link_id).status == 202
+    stack.sweep()
+    stack.deliver()
+    assert [event["type"] for event in receiver.events] == ["link.expired"]
+
+
+def test_a_link_remembers_its_newest_attempts(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "KEPT", 4)
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+    for _ in range(5):
+        redeliver(stack, link_id)
+        stack.deliver()
+    assert [d["attempt"] for d in attempts(stack, link_id)] == [3, 4, 5, 6]
+    assert len(receiver.got) == 6
+
+
+# --- Messages that are lost, repeated, late ------------------------------------------------------
+
+
+def test_repeated_messages_make_no_further_attempt(stack: Stack, receiver: Receiver) -> None:
+    stack.queues.copies = 5
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+    assert len(receiver.got) == 1
+    assert webhook(stack, link_id)["attempts"] == 1
+
+
+def test_a_thousand_events_survive_ten_minutes_without_messages(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "remaining_ms", 30_000)
+    links = [stack.create(link(expiresIn=60, externalUserId=str(n))).json["linkId"] for n in range(1000)]
+    stack.queues.losing = True
+    stack.queues.copies = 5
+    pass_time(stack, 10 * MINUTE)
+    assert receiver.got == []
+    stack.queues.losing = False
+    pass_time(stack, 3 * MINUTE)
+    assert sorted(event["data"]["linkId"] for event in receiver.events) == sorted(links)
+    assert {webhook(stack, link_id)["attempts"] for link_id in links} == {1}
+
+
+def test_an_attempt_that_dies_is_made_again_when_its_lease_is_over(stack: Stack, receiver: Receiver) -> None:
+    link_id, _ = stack.run("user_good", link())
+
+    def die() -> None:
+        raise KeyError
+
+    receiver.during = die
+    bodies = stack.queues.take("WEBHOOK_QUEUE")
+    assert stack.consume("deliver_webhook", *bodies) == ["m0"]
+    receiver.during = lambda: None
+    stack.consume("deliver_webhook", *bodies)
+    assert len(receiver.got) == 1  # the lease holds
+    pass_time(stack, MINUTE)
+    assert len(receiver.got) == 2
+    assert webhook(stack, link_id) == {"status": "delivered", "attempts": 2, "nextAttemptAt": None}
+
+
+def test_an_attempt_that_outlives_its_lease_does_not_overwrite_the_next(
+    stack: Stack, receiver: Receiver
+) -> None:
+    link_id, _ = stack.run("user_good", link())
+    bodies = stack.queues.take("WEBHOOK_QUEUE")
+
+    def outlive() -> None:
+        receiver.during = lambda: None
+        stack.now += 46_000
+        stack.consume("deliver_webhook", *bodies)
+
+    receiver.during = outlive
+    receiver.outcomes = [OK, FAILING]  # the inner one is answered first
+    stack.consume("deliver_webhook", *bodies)
+    assert len(receiver.got) == 2
+    assert [d["attempt"] for d in attempts(stack, link_id)] == [2]
+    assert webhook(stack, link_id)["status"] == "delivered"
+
+
+def test_no_attempt_begins_without_the_time_to_finish_it(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.run("user_good", link())
+    bodies = stack.queues.take("WEBHOOK_QUEUE")
+    monkeypatch.setattr(Context, "remaining_ms", 16_999)
+    assert stack.consume("deliver_webhook", *bodies) == ["m0"]
+    assert receiver.got == []
+    monkeypatch.setattr(Context, "remaining_ms", 17_000)
+    assert stack.consume("deliver_webhook", *bodies) == []
+    assert len(receiver.got) == 1
+
+
+def test_a_host_has_five_deliveries_in_flight(stack: Stack, receiver: Receiver) -> None:
+    links = [stack.create(link()).json["linkId"] for _ in range(7)]
+    for link_id in links:
+        stack.cancel(link_id)
+    bodies = stack.queues.take("WEBHOOK_QUEUE")
+    depth, deepest = 0, 0
+
+    def nested() -> None:
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        if bodies:
+            stack.consume("deliver_webhook", bodies.pop())
+        if bodies:
+            stack.consume("deliver_webhook", bodies.pop())
+        depth -= 1
+
+    receiver.during = nested
+    stack.consume("deliver_webhook", bodies.pop())
+    assert deepest == 5
+    receiver.during = lambda: None
+    pass_time(stack, MINUTE)
+    assert sorted(event["data"]["linkId"] for event in receiver.events) == sorted(links)
+
+
+def test_a_malformed_message_is_handed_back_and_the_others_are_not(stack: Stack, receiver: Receiver) -> None:
+    stack.run("user_good", link())
+    (body,) = stack.queues.take("WEBHOOK_QUEUE")
+    assert stack.consume("deliver_webhook", "{", body, '{"linkId": 1}', "[]") == ["m0", "m2", "m3"]
+    assert len(receiver.got) == 1
+
+
+# --- Secrets -------------------------------------------------------------------------------------
+
+
+def test_an_account_has_a_secret_that_both_modes_share_and_no_other_account(stack: Stack) -> None:
+    (secret,) = secrets(stack)
+    assert secret["expiresAt"] is None
+    assert secrets(stack, stack.new_key("acme", livemode=True)) == [secret]
+    assert secrets(stack, stack.new_key("globex")) != [secret]
+    assert secret["secret"] not in repr(stack.rows("LinksTable"))
+
+
+def test_both_secrets_sign_until_the_overlap_ends(stack: Stack, receiver: Receiver) -> None:
+    (old,) = secrets(stack)
+    new = rotate(stack, {"overlapSeconds": 3600}).json["secret"]
+    assert secrets(stack) == [
+        {"secret": new, "expiresAt": None},
+        {"secret": old["secret"], "expiresAt": stack.now + HOUR},
+    ]
+    signatures = []
+    for wait in (0, HOUR - 1, 1):
+        stack.now += wait
+        stack.run("user_good", link())
+        stack.deliver()
+        signatures.append(len(receiver.got[-1][1]["webhook-signature"].split()))
+    assert signatures == [2, 2, 1]
+    assert [secret["secret"] for secret in secrets(stack)] == [new]
+
+
+def test_at_most_two_secrets_are_valid_and_no_overlap_is_none(stack: Stack) -> None:
+    made = [secrets(stack)[0]["secret"], *(rotate(stack, {}).json["secret"] for _ in range(3))]
+    assert [secret["secret"] for secret in secrets(stack)] == made[:1:-1]
+    assert secrets(stack)[1]["expiresAt"] == stack.now + 24 * HOUR
+    last = rotate(stack, {"overlapSeconds": 0}).json["secret"]
+    assert secrets(stack) == [{"secret": last, "expiresAt": None}]
+
+
+@pytest.mark.parametrize("overlap", [-1, 604_801, 1.5, "60", True, None])
+def test_an_overlap_is_at_most_a_week(stack: Stack, overlap: Any) -> None:
+    answer = rotate(stack, {"overlapSeconds": overlap})
+    assert answer.status == 400
+    assert set(answer.issues) == {"overlapSeconds"}
+
+
+# --- What must not leak --------------------------------------------------------------------------
+
+
+def test_no_secret_code_card_or_result_is_in_a_log_or_a_message(
+    stack: Stack, receiver: Receiver, output: Output
+) -> None:
+    receiver.outcomes = [FAILING]
+    messages: list[str] = []
+    send = stack.queues.send_message
+
+    def spy(**message: Any) -> None:
+        messages.append(message["MessageBody"])
+        send(**message)
+
+    stack.queues.send_message = spy  # type: ignore[method-assign]
+    created = stack.create(founding()).json
+    token = stack.claim(created["claimCode"]).json["clientToken"]
+    stack.work()
+    stack.answer(token, {"username": "user_otp", "password": "pass_good"})
+    stack.work()
+    stack.answer(token, {"code": "123456"})
+    stack.work()
+    stack.deliver()
+    stack.now += 5000
+    stack.deliver()
+    assert len(receiver.got) == 2
+    (secret,) = secrets(stack)
+    told = "\n".join(
+        [*messages, output.text, repr(stack.rows("LinksTable")), repr(stack.rows("SecretsTable"))]
+    )
+    assert created["linkId"] in told
+    card = founding()["operations"][1]["arguments"]["cardNumber"]
+    for canary in (
+        *(created["claimCode"], token, SAMPLE_KEY, secret["secret"]),
+        *(card, "pass_good", "123456", "pm_8841", "user_otp"),
+    ):
+        assert canary not in told
+    assert stack.get(created["linkId"]).json["status"] == "complete"
+
+
+def test_a_store_in_trouble_costs_a_delivery_nothing_but_time(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_id, _ = stack.run("user_good", link())
+    bodies = stack.queues.take("WEBHOOK_QUEUE")
+    with monkeypatch.context() as trouble:
+
+        def fail(**_: Any) -> None:
+            raise ConnectionError(ids.new_token())
+
+        trouble.setattr(aws.dynamodb(), "update_item", fail)
+        assert stack.consume("deliver_webhook", *bodies) == ["m0"]
+    assert receiver.got == []
+    stack.deliver()
+    pass_time(stack, MINUTE)
+    assert webhook(stack, link_id)["status"] == "delivered"
