@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs key revoke-key invoke conformance check test bench deploy lock
+.PHONY: help build up down logs listen key revoke-key invoke conformance check test bench deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -28,6 +28,9 @@ down: .venv/.ready ## Stop the local stack
 
 logs: .venv/.ready ## Follow the logs of the local stack's functions
 	@$(LOCAL) local.stack logs
+
+listen: .venv/.ready ## Receive, verify and print the local stack's webhooks (PORT=4800 STATUS=204)
+	@$(LOCAL) local.listen $(if $(PORT),--port $(PORT)) $(if $(STATUS),--status $(STATUS))
 
 key: .venv/.ready ## Create an API key: ACCOUNT=acme MODE=test|live, on AWS with STACK=name
 	@$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) create $(ACCOUNT) $(MODE)

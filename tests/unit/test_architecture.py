@@ -50,6 +50,11 @@ def test_a_domain_rule_imports_neither_aws_nor_telemetry(module: str) -> None:
     assert not loaded & {"boto3", "botocore", "aws_lambda_powertools", "cryptography"}
 
 
+def test_the_sender_brings_no_client_that_reads_urls_or_proxies_of_its_own() -> None:
+    loaded = packages(modules_after("import latchkey.sender"))
+    assert not loaded & {"boto3", "botocore", "http", "httpx", "requests", "urllib", "urllib3"}
+
+
 @pytest.mark.parametrize("function", ["create_link", "get_link", "get_providers", "sandbox_connector"])
 def test_a_function_starts_without_what_most_requests_do_not_need(function: str) -> None:
     loaded = modules_after(f"import functions.{function}.app")

@@ -2,8 +2,10 @@ import ipaddress
 import json
 import subprocess
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +22,7 @@ from latchkey.urls import (
     check_return_url,
     is_public_address,
     parse_webhook_url,
+    public_address,
 )
 
 NOT_A_URL = "must be a valid URL"
@@ -427,9 +430,52 @@ def test_public_agrees_with_the_table_and_never_exceeds_the_standard_library(
     assert not public or address.is_global
 
 
+def test_public_agrees_with_the_table_on_a_million_random_addresses() -> None:
+    def bounds(networks: Any) -> tuple[list[int], list[int]]:
+        merged = sorted(ipaddress.collapse_addresses(networks))
+        return [int(n.network_address) for n in merged], [int(n.broadcast_address) for n in merged]
+
+    def within(number: int, firsts: list[int], lasts: list[int]) -> bool:
+        place = bisect_right(firsts, number)
+        return place > 0 and number <= lasts[place - 1]
+
+    v4, v6 = bounds(NOT_PUBLIC_V4), bounds(NOT_PUBLIC_V6)
+    random = Random(4)  # noqa: S311 # the same addresses in every run
+    wrong, public = [], 0
+    for turn in range(500_000):
+        number = random.getrandbits(32)
+        expected = not within(number, *v4)
+        public += expected
+        if is_public_address(number.to_bytes(4)) is not expected:
+            wrong.append(number)
+        # Half of them in global unicast, a quarter in its first /13, where most exceptions are.
+        number = random.getrandbits((128, 125, 115, 128)[turn % 4]) | ((0, 1 << 125, 1 << 125, 0)[turn % 4])
+        expected = number >> 125 == 1 and not within(number, *v6)
+        public += expected
+        if is_public_address(number.to_bytes(16)) is not expected:
+            wrong.append(number)
+    assert wrong == []
+    assert 300_000 < public < 800_000
+
+
 @pytest.mark.parametrize("packed", [b"", b"\x08" * 3, b"\x08" * 5, b"\x20" * 15, b"\x00" + b"\x20" * 16])
 def test_what_is_no_address_is_not_public(packed: bytes) -> None:
     assert not is_public_address(packed)
+
+
+@pytest.mark.parametrize(
+    ("text", "dialled"),
+    [
+        ("8.8.8.8", "8.8.8.8"),
+        ("2606:4700:4700::1111", "2606:4700:4700::1111"),
+        ("::ffff:8.8.8.8", "8.8.8.8"),
+        ("::ffff:808:808", "8.8.8.8"),
+        *((text, None) for text in ("::ffff:10.0.0.1", "10.0.0.1", "::8.8.8.8", "fe80::1%eth0", "8.8.8.8%1")),
+        *((text, None) for text in ("", "8.8.8", "8.8.8.08", "0x8.8.8.8", "hooks.example.com", "1::2::3")),
+    ],
+)
+def test_a_public_address_is_dialled_in_its_own_family(text: str, dialled: str | None) -> None:
+    assert public_address(text) == dialled
 
 
 # --- returnUrl -----------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class WebhookUrl:
 def parse_webhook_url(url: str, ports: frozenset[int], allow_loopback: bool) -> WebhookUrl:
     """The parts of an https URL to one of the ports of a host that may be public; else raise InvalidUrl.
 
-    May be: nothing is looked up, so the sender must ask `is_public_address` of all that a name resolves to.
+    May be: nothing is looked up, so the sender must ask `public_address` of all that a name resolves to.
     `allow_loopback` also lets http://127.0.0.1 through, any port.
     """
     scheme, authority, path, query = _split(url)
@@ -139,6 +139,16 @@ def is_public_address(packed: bytes) -> bool:
     if len(packed) == 4:
         return not _contain(_NOT_PUBLIC_V4, packed)
     return len(packed) == 16 and _contain(_UNICAST_V6, packed) and not _contain(_NOT_PUBLIC_V6, packed)
+
+
+def public_address(text: str) -> str | None:
+    """The address to dial for a public one in text form, else None; a mapped IPv4 address becomes that."""
+    packed = _packed(AF_INET6 if ":" in text else AF_INET, text)
+    if packed is None or not is_public_address(packed):
+        return None
+    if len(packed) == 16 and packed.startswith(_V4_MAPPED):
+        return inet_ntop(AF_INET, packed[len(_V4_MAPPED) :])
+    return text
 
 
 def _split(url: str) -> tuple[str, str | None, str, str]:
