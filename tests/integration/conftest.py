@@ -131,6 +131,10 @@ class Queues:
         self._waiting = [m for m in self._waiting if m not in seen]
         return [body for _, _, body in reversed(seen)]
 
+    def put_back(self, queue: str, body: str, visibility: int) -> None:
+        """What a consumer did not finish can be seen again after so many seconds."""
+        self._waiting.append((self.clock() + 1000 * visibility, queue, body))
+
     def clear(self) -> None:
         self._waiting.clear()
 

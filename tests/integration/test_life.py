@@ -1,0 +1,286 @@
+"""Any order of requests, messages, sweeps, crashes and jumps of the clock: no link takes a forbidden step.
+
+`LATCHKEY_RUNS` sets how many lives are tried, of 30 steps each.
+"""
+
+import json
+import os
+from collections import Counter, defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.integration.conftest import LOGIN, Answer, founding, operations
+from tests.integration.simulation import MINUTE, simulation
+
+STEPS = {
+    "pending": {"pending", "active", "expired", "canceled"},
+    "active": {"active", "complete", "failed", "canceled"},
+}
+USERS = ("user_good", "user_good", "user_otp", "user_bad", "user_op2_fails", "user_crash")
+NAMED = ("paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read")
+JUMPS = (1, 999, 1000, 14_999, 15_000, 46_000, MINUTE, 90_000, 15 * MINUTE)
+
+
+@dataclass
+class Known:
+    """What the test knows of a link."""
+
+    link_id: str
+    code: str
+    operations: list[str]
+    expires_at: int
+    token: str | None = None
+    claims: int = 0
+    last: dict[str, Any] | None = None  # as last read
+
+
+class Life(RuleBasedStateMachine):
+    """A caller, a user, the messages, the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.world = self.stack.enter_context(simulation())
+        self.links: list[Known] = []
+
+    def teardown(self) -> None:
+        try:
+            self.everything_ends()
+        finally:
+            self.stack.close()
+
+    # --- The caller ------------------------------------------------------------------------------
+
+    @rule(
+        named=st.lists(st.sampled_from(NAMED), min_size=1, max_size=4),
+        seconds=st.sampled_from((1, 1000, 1000, 14_400)),
+        hooked=st.booleans(),
+    )
+    def create(self, named: list[str], seconds: int, hooked: bool) -> None:  # hypothesis calls it
+        url = founding()["webhookUrl"] if hooked else None
+        body = founding(operations=operations(*named), expiresIn=seconds, webhookUrl=url, debug=True)
+        key = {"idempotency-key": str(len(self.links))}
+        answer = self.world.survives(partial(self.world.create, body, headers=key))
+        answer = answer or self.world.create(body, headers=key)  # a process dies once
+        made = answer.json
+        self.links.append(Known(made["linkId"], made["claimCode"], named, made["expiresAt"]))
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data(), meant=st.sampled_from((True, False, False)))
+    def cancel(self, data: st.DataObject, meant: bool) -> None:  # hypothesis calls it
+        link = self.pick(data)
+        if not meant:
+            return
+        before = self.read(link)["status"]
+        answer = self.world.survives(partial(self.world.cancel, link.link_id))
+        if answer is not None:
+            assert answer.status == (200 if before in ("pending", "active", "canceled") else 409)
+
+    # --- The user --------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data(), wrong=st.booleans())
+    def claim(self, data: st.DataObject, wrong: bool) -> None:  # hypothesis calls it
+        link = self.pick(data)
+        self.claim_it(link, link.code[:-1] + "!" if wrong else link.code)
+
+    def claim_it(self, link: Known, code: str) -> None:
+        before = self.read(link)
+        answer = self.world.survives(partial(self.world.claim, code))
+        if answer is None:
+            return
+        if code != link.code:
+            assert answer.status == 404
+        elif answer.status == 200:
+            assert before["status"] == "pending"
+            assert self.world.now < link.expires_at
+            link.token = answer.json["clientToken"]
+            link.claims += 1
+        else:
+            assert answer.status == (409 if before["claimedAt"] else 410)
+            assert before["status"] != "pending"
+
+    @precondition(lambda self: any(link.token for link in self.links))
+    @rule(data=st.data(), user=st.sampled_from(USERS), code=st.sampled_from(("123456", "000000")))
+    def answer(self, data: st.DataObject, user: str, code: str) -> None:
+        self.answer_it(self.pick(data, claimed=True), user, code)
+
+    def answer_it(self, link: Known, user: str, code: str) -> None:
+        assert link.token
+        seen = self.world.survives(partial(self.world.client, link.token))
+        if seen is None or seen.status == 401 or seen.json["challenge"] is None:
+            return
+        challenge = seen.json["challenge"]
+        given = LOGIN | {"username": user} if challenge["type"] == "login" else {"code": code}
+        body = {"challengeId": challenge["id"], "input": given}
+        taken = self.world.survives(partial(self.world.client, link.token, "POST /link/session/input", body))
+        if taken is not None:
+            assert taken.status == 202
+            again: Answer = self.world.client(link.token, "POST /link/session/input", body)
+            assert again.status == 409
+
+    @precondition(lambda self: any(link.token for link in self.links))
+    @rule(data=st.data(), meant=st.sampled_from((True, False, False)))
+    def give_up(self, data: st.DataObject, meant: bool) -> None:  # hypothesis calls it
+        link = self.pick(data, claimed=True)
+        if not meant:
+            return
+        before = self.read(link)["status"]
+        assert link.token
+        answer = self.world.survives(partial(self.world.client, link.token, "POST /link/session/cancel"))
+        if answer is not None and answer.status != 401:
+            assert answer.status == (200 if before == "active" else 409)
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data(), user=st.sampled_from(USERS), code=st.sampled_from(("123456", "000000")))
+    def proceed(self, data: st.DataObject, user: str, code: str) -> None:
+        """The next thing that a link is waiting for, so that many lives get far."""
+        link = self.pick(data)
+        if link.token is None:
+            self.claim_it(link, link.code)
+        else:
+            self.world.work_once()
+            self.answer_it(link, user, code)
+            self.world.work_once()
+
+    proceed_further = proceed
+
+    # --- What happens by itself, or goes wrong ---------------------------------------------------
+
+    @rule()
+    def work(self) -> None:
+        self.world.work_once()
+
+    @rule()
+    def deliver(self) -> None:
+        self.world.deliver_once()
+
+    @rule()
+    def sweep(self) -> None:
+        self.world.survives(self.world.sweep)
+
+    @rule(jump=st.sampled_from(JUMPS))
+    def jump(self, jump: int) -> None:
+        self.world.now += jump
+
+    @rule(calls=st.integers(1, 30), after=st.booleans())
+    def crash_soon(self, calls: int, after: bool) -> None:  # hypothesis calls it
+        self.world.faults.crash_at = self.world.faults.calls + calls
+        self.world.faults.after = after
+
+    @rule(copies=st.integers(1, 3), losing=st.booleans())
+    def disturb_messages(self, copies: int, losing: bool) -> None:  # hypothesis calls it
+        self.world.queues.copies, self.world.queues.losing = copies, losing
+
+    @rule(failures=st.integers(1, 3))
+    def break_receiver(self, failures: int) -> None:
+        self.world.receiver.failures = failures
+
+    # --- What must hold --------------------------------------------------------------------------
+
+    @invariant()
+    def each_link_took_a_step_that_it_may(self) -> None:
+        self.world.faults.crash_at, armed = 0, self.world.faults.crash_at
+        for link in self.links:
+            last, view = link.last, self.read(link)
+            if last is None or last["status"] in STEPS:
+                before = "pending" if last is None else last["status"]
+                # Between two reads a link may have been claimed and ended.
+                reached = STEPS[before] | (STEPS["active"] if view["claimedAt"] else set())
+                assert view["status"] in reached
+            else:
+                frozen = ("status", "result", "error", "completedAt", "claimedAt", "operations")
+                assert {name: view[name] for name in frozen} == {name: last[name] for name in frozen}
+            self.check(link, view)
+        self.world.faults.crash_at = armed
+
+    def check(self, link: Known, view: dict[str, Any]) -> None:
+        assert link.claims <= 1
+        assert (view["status"] == "expired") == (
+            view["claimedAt"] is None and view["status"] != "canceled" and self.world.now >= link.expires_at
+        )
+        assert (view["error"] is not None) == (view["status"] == "failed")
+        assert (view["completedAt"] is None) == (view["status"] in STEPS)
+        assert (view["result"] is None) == (view["status"] != "complete")
+        if view["status"] == "complete":
+            assert [operation["status"] for operation in view["operations"]] == ["succeeded"] * len(
+                link.operations
+            )
+            results = view["result"]["operations"] if len(link.operations) > 1 else [view["result"]]
+            assert len(results) == len(link.operations)
+        shown = view["timeline"]
+        assert len(shown) <= 200
+        assert sum(step["event"] == "link.claimed" for step in shown) <= 1
+
+    @invariant()
+    def no_write_ran_twice_and_no_read_more_than_three_times(self) -> None:
+        runs: Counter[tuple[str, int, str]] = Counter()
+        starts: Counter[str] = Counter()
+        for call in self.world.connectors.called:
+            if operation := call["operation"]:
+                runs[call["sessionId"], operation["index"], operation["action"]] += 1
+            starts[call["sessionId"]] += call["action"] == "start"
+        for (_, _, action), count in runs.items():
+            assert count <= (1 if action == "write" else 3)
+
+    @invariant()
+    def each_event_has_one_id_and_one_body(self) -> None:
+        for link_id, got in self.world.receiver.got.items():
+            assert len(set(got)) == 1
+            ((_, body),) = set(got)
+            (link,) = [link for link in self.links if link.link_id == link_id]
+            assert json.loads(body)["data"]["status"] == self.read(link)["status"]
+
+    def everything_ends(self) -> None:
+        """Left alone, each link ends, its secrets go, and its event arrives."""
+        world = self.world
+        world.faults.crash_at, world.queues.losing, world.queues.copies = 0, False, 1
+        world.receiver.failures = 0
+        for hours in (0, 4, 6):  # the longest life; whatever a receiver that failed before makes us wait for
+            world.now += hours * 3_600_000
+            for _ in range(4 if hours else 20):
+                world.minute()
+        self.each_link_took_a_step_that_it_may()
+        runs = defaultdict(list)
+        for call in world.connectors.called:
+            runs[call["sessionId"]].append(call["action"])
+        for link in self.links:
+            stored = world.stored(link.link_id)
+            assert stored.completed_at is not None
+            assert stored.due_at() is None
+            assert world.memory.secrets[link.link_id] == {}
+            if stored.webhook_url is not None:
+                assert stored.webhook is not None
+                assert stored.webhook.status == "delivered"
+                assert world.receiver.got[link.link_id]
+            if stored.session is None:
+                assert "sess_" + link.link_id[5:] not in runs
+            event(f"ended {stored.status} {stored.error.code if stored.error else ''}")
+
+    # --- Help ------------------------------------------------------------------------------------
+
+    def pick(self, data: st.DataObject, *, claimed: bool = False) -> Known:
+        return data.draw(st.sampled_from([link for link in self.links if link.token or not claimed]))
+
+    def read(self, link: Known) -> dict[str, Any]:
+        armed, self.world.faults.crash_at = self.world.faults.crash_at, 0
+        calls = self.world.faults.calls
+        view: dict[str, Any] = self.world.get(link.link_id).json
+        self.world.faults.crash_at, self.world.faults.calls = armed, calls
+        link.last = view
+        return view
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=int(os.environ.get("LATCHKEY_RUNS", "40")),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
