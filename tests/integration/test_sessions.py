@@ -377,6 +377,43 @@ def test_a_link_canceled_while_an_operation_runs_stops_there(stack: Stack) -> No
     assert stack.rows("SecretsTable") == []
 
 
+def test_a_message_that_comes_again_while_a_worker_is_at_it_changes_nothing(stack: Stack) -> None:
+    answer = stack.connectors.reply
+
+    def repeated(request: dict[str, Any]) -> Any:
+        stack.consume("run_session", json.dumps({"sessionId": request["sessionId"]}))
+        return answer(request)
+
+    stack.connectors.reply = repeated
+    link_id, _ = stack.run("user_good", link(READ, WRITE))
+    assert stack.get(link_id).json["status"] == "complete"
+    assert stack.connectors.executed() == [(0, "read"), (1, "write")]
+
+
+@pytest.mark.parametrize(("operation", "code"), [(READ, "CLIENT_TIMEOUT"), (WRITE, "OUTCOME_UNKNOWN")])
+def test_what_comes_after_the_sessions_end_does_not_count(stack: Stack, operation: str, code: str) -> None:
+    answer = stack.connectors.reply
+
+    def late(request: dict[str, Any]) -> Any:
+        if request["action"] == "execute":
+            stack.now += 900_000
+        return answer(request)
+
+    stack.connectors.reply = late
+    link_id, token = stack.run("user_good", link(operation))
+    view = stack.get(link_id).json
+    assert (view["status"], view["error"]["code"], view["error"]["operationIndex"]) == ("failed", code, 0)
+    assert view["completedAt"] == stack.client(token).json["expiresAt"]
+
+
+def test_what_a_worker_sealed_after_the_end_goes_when_its_message_comes_again(stack: Stack) -> None:
+    link_id, _ = stack.run("user_good", link())
+    left = {"pk": link_id, "sk": "state#left", "ciphertext": b"x", "wrappedKey": b"x"}
+    stack.dynamodb.Table("SecretsTable").put_item(Item=left)
+    stack.consume("run_session", json.dumps({"sessionId": link_id.replace("link_", "sess_")}))
+    assert stack.rows("SecretsTable") == []
+
+
 # --- Connectors that misbehave -------------------------------------------------------------------
 
 NONSENSE: dict[str, Any] = {
