@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSi
 
 from tests.e2e.api import founding
 from tests.e2e.deployed import Deployed
+from tests.e2e.test_faults import THROTTLED, faults
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -230,6 +231,13 @@ def unknown(visit: Visit) -> None:
     visit.page.goto(f"{visit.deployed.url}/link_{'0' * 22}?code=clm_{'0' * 22}")
 
 
+def away(visit: Visit) -> None:
+    visit.create()
+    with faults(visit.deployed, THROTTLED | {"operation": "GetItem"}):
+        visit.open()
+    visit.sees("We cannot be reached at the moment")
+
+
 def away_in_session(visit: Visit) -> None:
     visit.agree()
     visit.page.route("**/link/session", lambda route: route.fulfill(status=503, json={}))
@@ -272,6 +280,7 @@ STATES: dict[str, Callable[[Visit], None]] = {
     "canceled": canceled,
     "incomplete": incomplete,
     "unknown": unknown,
+    "away": away,
     "away-in-session": away_in_session,
     "offline": offline,
 }
