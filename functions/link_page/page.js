@@ -2,8 +2,9 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const body = document.body;
-  // Foreign text in a sentence keeps its own direction: first strong isolate ... pop directional isolate.
-  const own = (text) => `\u2068${text}\u2069`;
+  // A name in a sentence keeps its own direction (first strong isolate ... pop directional isolate), and a
+  // word joiner after its hyphen keeps "T-Mobile" on one line.
+  const own = (text) => `\u2068${text.replaceAll("-", "-\u2060")}\u2069`;
   const brand = own(body.dataset.brand);
   let provider = "";
 
