@@ -103,7 +103,11 @@
   const goBack = (returnUrl) => {
     if (!/^https:/i.test(returnUrl ?? "") || recall("returned")) return;
     $("soon").hidden = false;
-    const timer = setTimeout(() => { remember("returned", "yes"); location.assign(returnUrl); }, 4000);
+    const timer = setTimeout(() => {
+      remember("returned", "yes");
+      $("soon").hidden = true;
+      location.assign(returnUrl);
+    }, 4000);
     $("stay").onclick = () => {
       clearTimeout(timer);
       $("soon").hidden = true;
