@@ -1,7 +1,7 @@
 """GET and HEAD /{linkId}, and the two files by which an App Clip or an app takes the link over.
 
 Opening the page claims nothing: mail scanners and chat previews open links too. The page claims when its
-user agrees, and goes on with the API of contract section 5.
+user agrees, and goes on with the session's API.
 """
 
 import re
