@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs listen key revoke-key invoke conformance check test bench deploy lock
+.PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -54,9 +54,19 @@ check: .venv/.ready ## Fast checks: lint, types, unit tests
 	@.venv/bin/mypy --no-error-summary
 	@$(PYTHON) -m pytest -q tests/unit
 
-test: check build .local/emulator/.ready ## Everything: check, handlers over moto, the template, a deployed stack of its own
+# The browser that tries the link's page. Whoever may install packages gets it, all others are told.
+chromium:
+	@command -v chromium google-chrome > /dev/null || if [[ $$(id -u) = 0 ]] && command -v apt-get > /dev/null; then \
+		echo "Installing Chromium"; apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium > /dev/null; \
+	else echo "There is no Chromium here: install its package chromium, or the link's page is not tried"; fi
+
+test: check build .local/emulator/.ready chromium ## Everything: check, handlers over moto, the template, a deployed stack of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint > /dev/null
 	@$(PYTHON) -m pytest -q tests/integration tests/e2e
+
+screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
+	@$(LOCAL) tests.e2e.screenshots
 
 PEERS := floor fastapi_mangum powertools
 bench: .venv/.ready .local/bench/latchkey/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks

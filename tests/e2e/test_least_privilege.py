@@ -27,6 +27,10 @@ def reads_catalogue(_: Deployed, api: Api) -> bool:
     return api.get("/v1/providers").status == 200
 
 
+def shows_page(_: Deployed, api: Api) -> bool:
+    return api.get(api.create().json["appClipUrl"].removeprefix(api.url)).status == 200
+
+
 NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("CreateLink", "ReadApiKey", "dynamodb:GetItem"): creates_link,
     ("CreateLink", "PutLink", "dynamodb:PutItem"): creates_link,
@@ -35,6 +39,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("CreateLink", "Seal", "kms:GenerateDataKey"): creates_link,
     ("GetLink", "ReadApiKeyAndLink", "dynamodb:GetItem"): reads_link,
     ("GetProviders", "ReadApiKey", "dynamodb:GetItem"): reads_catalogue,
+    ("LinkPage", "ReadLink", "dynamodb:GetItem"): shows_page,
 }
 # The emulator writes logs and traces itself, so these two are held by the template's tests alone.
 NOT_ENFORCED_LOCALLY = ("WriteLogs", "Trace")

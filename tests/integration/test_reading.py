@@ -8,8 +8,14 @@ from latchkey import auth, aws
 from tests.integration.conftest import SAMPLE_KEY, Stack, founding, sample_event
 from tests.template import resources, routes
 
-# Whoever has the claim code may call these.
-PUBLIC = {"POST /link/claim"}
+# These need no key: whoever has the claim code may claim, and anybody may look at a page.
+PUBLIC = {
+    "POST /link/claim",
+    "GET /{linkId}",
+    "HEAD /{linkId}",
+    "GET /.well-known/apple-app-site-association",
+    "GET /.well-known/assetlinks.json",
+}
 
 
 def test_a_pending_link_reads_back_with_every_field(stack: Stack) -> None:

@@ -55,7 +55,9 @@ def test_the_sender_brings_no_client_that_reads_urls_or_proxies_of_its_own() -> 
     assert not loaded & {"boto3", "botocore", "http", "httpx", "requests", "urllib", "urllib3"}
 
 
-@pytest.mark.parametrize("function", ["create_link", "get_link", "get_providers", "sandbox_connector"])
+@pytest.mark.parametrize(
+    "function", ["create_link", "get_link", "get_providers", "link_page", "sandbox_connector"]
+)
 def test_a_function_starts_without_what_most_requests_do_not_need(function: str) -> None:
     loaded = modules_after(f"import functions.{function}.app")
     heavy = {
@@ -67,6 +69,7 @@ def test_a_function_starts_without_what_most_requests_do_not_need(function: str)
         "aws_xray_sdk",
         "requests",
         "idna",
+        "segno",
     }
     if function != "create_link":
         heavy |= {"jsonschema_rs", "latchkey.validation"}

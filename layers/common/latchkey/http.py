@@ -130,12 +130,20 @@ def private(handle: Callable[[CallerRequest], Response]) -> telemetry.LambdaHand
     return _handler(respond)
 
 
-def public(handle: Callable[[Request], Response]) -> telemetry.LambdaHandler:
-    """Make a Lambda handler of a route that needs no API key."""
-    return _handler(lambda request, _line: handle(request))
+def public(
+    handle: Callable[[Request], Response], failed: Callable[[Request, Response], Response] | None = None
+) -> telemetry.LambdaHandler:
+    """Make a Lambda handler of a route that needs no API key.
+
+    `failed` makes of a failure's JSON answer what the route's clients read instead.
+    """
+    return _handler(lambda request, _line: handle(request), failed)
 
 
-def _handler(respond: Callable[[Request, dict[str, Any]], Response]) -> telemetry.LambdaHandler:
+def _handler(
+    respond: Callable[[Request, dict[str, Any]], Response],
+    failed: Callable[[Request, Response], Response] | None = None,
+) -> telemetry.LambdaHandler:
     """Whatever happens, the caller gets an answer of the contract's shape and the log gets one line."""
     # Connecting takes longest: done while Lambda starts the environment, not during a request.
     aws.dynamodb()
@@ -146,13 +154,16 @@ def _handler(respond: Callable[[Request, dict[str, Any]], Response]) -> telemetr
             "requestId": event["requestContext"]["requestId"],
             "route": event["routeKey"],
         }
+        request, failure = Request(event, now), None
         try:
-            response = respond(Request(event, now), line)
+            response = respond(request, line)
         except LatchkeyError as error:
-            response = _failure(error, line["requestId"])
+            response = failure = _failure(error, line["requestId"])
         except Exception as error:  # noqa: BLE001 # the last line of defence: nothing may reach the gateway
             telemetry.logger.error("unexpected", **line, **telemetry.unexpected(error))
-            response = answer(500, _INTERNAL | {"requestId": line["requestId"]})
+            response = failure = answer(500, _INTERNAL | {"requestId": line["requestId"]})
+        if failure is not None and failed is not None:
+            response = failed(request, failure)
         telemetry.logger.info("request", **line, status=response.status, **response.log)
         headers = {"X-Request-Id": line["requestId"], "Cache-Control": "no-store"}
         if response.body is None:

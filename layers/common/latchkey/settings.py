@@ -29,6 +29,21 @@ class Settings:
     allow_loopback_webhooks: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """What the link's page and the apps that may take it over are told; "" and () for what is not set."""
+
+    brand_name: str
+    brand_logo_url: str
+    accent_color: str  # "#rrggbb"
+    support_address: str  # a mail address or an https page
+    app_store_id: str
+    apple_app_ids: tuple[str, ...]  # with their team's prefix
+    apple_clip_ids: tuple[str, ...]
+    android_package: str
+    android_fingerprints: tuple[str, ...]  # SHA-256 of its signing certificates
+
+
 def _read(name: str) -> str:
     try:
         return os.environ[name]
@@ -65,4 +80,24 @@ def settings() -> Settings:
             _integer("WEBHOOK_PORTS", port.strip()) for port in _read("WEBHOOK_PORTS").split(",")
         ),
         allow_loopback_webhooks=_read("ALLOW_LOOPBACK_WEBHOOKS") == "true",
+    )
+
+
+def _list(name: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in _read(name).split(",") if item.strip())
+
+
+@functools.cache
+def page_settings() -> PageSettings:
+    """The settings of the link's page; raises SettingsError, naming the variable."""
+    return PageSettings(
+        brand_name=_read("BRAND_NAME"),
+        brand_logo_url=_read("BRAND_LOGO_URL"),
+        accent_color=_read("ACCENT_COLOR"),
+        support_address=_read("SUPPORT_ADDRESS"),
+        app_store_id=_read("APP_STORE_ID"),
+        apple_app_ids=_list("APPLE_APP_IDS"),
+        apple_clip_ids=_list("APPLE_CLIP_IDS"),
+        android_package=_read("ANDROID_PACKAGE"),
+        android_fingerprints=_list("ANDROID_FINGERPRINTS"),
     )

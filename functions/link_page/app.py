@@ -1,0 +1,212 @@
+"""GET and HEAD /{linkId}, and the two files by which an App Clip or an app takes the link over.
+
+Opening the page claims nothing: mail scanners and chat previews open links too. The page claims when its
+user agrees, and goes on with the session's API.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from latchkey import http, ids, store
+from latchkey.catalogue import providers
+from latchkey.links import Link, as_of
+from latchkey.settings import PageSettings, page_settings
+
+_HERE = Path(__file__).parent
+# Text and, at each odd index, the name of what goes in between: values are put in once and never searched.
+_PARTS = re.split(
+    r"\{\{(\w+)\}\}",
+    (_HERE / "page.html")
+    .read_text("utf-8")
+    .replace("{{style}}", (_HERE / "page.css").read_text("utf-8"))
+    .replace("{{script}}", (_HERE / "page.js").read_text("utf-8")),
+)
+
+_NOTHING: Mapping[str, str] = {}
+
+# What text in the accent colour stands on.
+_CARD_LIGHT, _CARD_DARK = "#fffefc", "#1c1f24"
+
+
+def _answer(request: http.Request) -> http.Response:
+    """Show the link as it is now, or one of the two files."""
+    link_id = request.path_parameters.get("linkId")
+    if link_id is None:
+        return http.answer(200, _association(request.route))
+    link = store.get_link(link_id) if ids.is_link_id(link_id) else None
+    if link is None:
+        return _html(request, 404, "unknown")
+    view = _view(link, request.now)
+    code = (request.event.get("queryStringParameters") or {}).get("code", "")
+    # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.
+    if not (code.isascii() and ids.link_id(code) == link_id):
+        return _html(request, 200, "incomplete" if view == "consent" else view)
+    values = _way_back(link)
+    if view == "consent":
+        values |= _consent(link)
+        # A phone's page has no code to show to another phone; such browsers say "Mobi" in their name.
+        if "Mobi" not in (request.header("user-agent") or ""):
+            values["qr"] = _qr(f"{link.base_url}/{link_id}?code={code}")
+    return _html(request, 200, view, values)
+
+
+def _failed(request: http.Request, failure: http.Response) -> http.Response:
+    return _html(request, failure.status, "away", headers=failure.headers)
+
+
+lambda_handler = http.public(_answer, _failed)
+
+
+def _view(link: Link, now: int) -> str:
+    match as_of(link, now).status:
+        case "pending":
+            return "consent"
+        case "expired" | "canceled" as status:
+            return status
+    return "used"
+
+
+def _consent(link: Link) -> dict[str, str]:
+    provider = providers()[link.integration_id]
+    tasks = (provider.resources[o.resource][o.action].description for o in link.operations)
+    return {
+        "provider": escape(provider.name),
+        "initial": escape(provider.name[0]),
+        "tasks": "".join(f'<li><span dir="auto">{escape(task)}</span></li>' for task in dict.fromkeys(tasks)),
+    }
+
+
+def _way_back(link: Link) -> dict[str, str]:
+    if link.return_url is None:
+        return {}
+    scheme, _, rest = link.return_url.partition("://")
+    place = "the app"
+    if scheme.lower() == "https":
+        place = f"<bdi>{escape(re.split('[/?#]', rest, maxsplit=1)[0])}</bdi>"
+    return {
+        "back_href": f' href="{escape(link.return_url)}"',
+        "back_text": f"Back to {place}",
+        "afterwards": f" Afterwards you go back to {place}.",
+    }
+
+
+def _qr(url: str) -> str:
+    """The address as a QR code that another device's camera reads."""
+    import segno  # takes long to load, and most visitors come by phone
+
+    # Any of the eight masks can be read; to try them all for the best takes four times as long.
+    code = segno.make_qr(url, error="m", mask=2).svg_inline(border=4, omitsize=True)
+    return (
+        f'<figure class="scan"><div role="img" aria-label="QR code of this link">{code}</div>'
+        "<figcaption>Rather on your phone? Point its camera here.</figcaption></figure>"
+    )
+
+
+def _html(
+    request: http.Request,
+    status: int,
+    view: str,
+    values: Mapping[str, str] = _NOTHING,
+    headers: Mapping[str, str] = _NOTHING,
+) -> http.Response:
+    nonce = secrets.token_urlsafe(16)
+    known = {**_constants(), **values, "nonce": nonce, "view": view}
+    parts = _PARTS.copy()
+    parts[1::2] = [known.get(name, "") for name in parts[1::2]]
+    body = None if request.route.startswith("HEAD") else "".join(parts)
+    sent = {**_HEADERS, "Content-Security-Policy": _policy(nonce), **headers}
+    link_id = request.path_parameters.get("linkId", "")
+    log = {"view": view} | ({"linkId": link_id} if ids.is_link_id(link_id) else {})
+    return http.Response(status, body, sent, log)
+
+
+def _policy(nonce: str) -> str:
+    logo = "/".join(page_settings().brand_logo_url.split("/", 3)[:3])  # its origin
+    return (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: {logo}; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+@cache
+def _constants() -> dict[str, str]:
+    """What the deployer's parameters put into every page."""
+    config = page_settings()
+    light, dark = (_readable(config.accent_color, card) for card in (_CARD_LIGHT, _CARD_DARK))
+    brand, logo, support = map(escape, (config.brand_name, config.brand_logo_url, config.support_address))
+    href = support if support.startswith("https://") else f"mailto:{support}"
+    return {
+        "brand": brand,
+        "logo": f'<img src="{logo}" alt="">' if logo else escape(config.brand_name[0]),
+        "support": f'Need help? <a href="{href}">{support.removeprefix("https://")}</a>' if support else "",
+        "app_banner": _app_banner(config),
+        "icon": light[1:],
+        "accent_light": light,
+        "accent_dark": dark,
+        "card_light": _CARD_LIGHT,
+        "card_dark": _CARD_DARK,
+    }
+
+
+def _app_banner(config: PageSettings) -> str:
+    """Safari's offer of the app, or of its App Clip, which then gets this page's address."""
+    if not config.app_store_id:
+        return ""
+    content = f"app-id={config.app_store_id}"
+    if config.apple_clip_ids:
+        bundle = config.apple_clip_ids[0].partition(".")[2]  # without the team's prefix
+        content += f", app-clip-bundle-id={bundle}, app-clip-display=card"
+    return f'<meta name="apple-itunes-app" content="{escape(content)}">'
+
+
+def _association(route: str) -> Any:
+    """What Apple's and Google's devices ask a domain for before they hand its links to an app."""
+    config = page_settings()
+    if route.endswith("/assetlinks.json"):
+        target = {
+            "namespace": "android_app",
+            "package_name": config.android_package,
+            "sha256_cert_fingerprints": config.android_fingerprints,
+        }
+        relation = ["delegate_permission/common.handle_all_urls"]
+        return [{"relation": relation, "target": target}] if config.android_package else []
+    details = [{"appIDs": config.apple_app_ids, "components": [{"/": "/link_*"}]}]
+    return {
+        "applinks": {"details": details if config.apple_app_ids else []},
+        "appclips": {"apps": config.apple_clip_ids},
+    }
+
+
+def _readable(colour: str, ground: str) -> str:
+    """The colour, mixed with black or white until text in it, or on it, has WCAG's contrast of 4.5 to 1."""
+    channels = bytes.fromhex(colour[1:])
+    ink = 0 if _luminance(bytes.fromhex(ground[1:])) > 0.5 else 255
+    for step in range(21):
+        mixed = bytes(channel + (ink - channel) * step // 20 for channel in channels)
+        high, low = sorted((_luminance(mixed), _luminance(bytes.fromhex(ground[1:]))), reverse=True)
+        if (high + 0.05) / (low + 0.05) >= 4.5:
+            break
+    return f"#{mixed.hex()}"
+
+
+def _luminance(rgb: bytes) -> float:
+    """Relative luminance, as WCAG 2.2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,288 @@
+"""The link's page in a browser: one visit of it, and the way into each of its states."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect, sync_playwright
+
+from tests.e2e.api import founding
+from tests.e2e.deployed import Deployed
+from tests.e2e.test_faults import THROTTLED, faults
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+# As root, as in a container, Chromium starts without its sandbox or not at all.
+FLAGS = ["--no-sandbox", "--disable-gpu", *QUIET]
+
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+SMALLEST: ViewportSize = {"width": 320, "height": 640}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PHONE_AGENT = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
+)
+RETURN_URL = "https://shop.example/done?cart=1"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium, headless."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A user with a link and a browser window of their own."""
+
+    def __init__(self, context: BrowserContext, deployed: Deployed) -> None:
+        self.context = context
+        self.deployed = deployed
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(20_000)
+        # Where the user is sent back to; nothing else outside is ever asked for.
+        context.route(re.compile(r"https://"), answer_returned)
+        self.link: dict[str, Any] = {}
+
+    def create(self, **changes: Any) -> dict[str, Any]:
+        """Make a link as its maker would: three operations, and a way back."""
+        operations = [
+            {"resource": "paymentMethod", "action": "read"},
+            founding()["operations"][1],
+            {"resource": "mobileBillingStatement", "action": "read"},
+        ]
+        body = founding(**{"operations": operations, "returnUrl": RETURN_URL} | changes)
+        answer = self.deployed.api.create({name: value for name, value in body.items() if value is not None})
+        assert answer.status == 201, answer.text
+        self.link = answer.json
+        return self.link
+
+    def open(self, **changes: Any) -> None:
+        self.page.goto((self.link or self.create(**changes))["appClipUrl"])
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def sees(self, heading: str) -> None:
+        """Wait until the page's one visible heading says this, signs that show nothing aside."""
+        unseen = "[\u2060\u2068\u2069]*"
+        text = re.compile(f"^{unseen}{unseen.join(map(re.escape, heading))}{unseen}$")
+        expect(self.page.locator("h1:visible")).to_have_text(text, timeout=20_000)
+
+    def agree(self, **changes: Any) -> None:
+        self.open(**changes)
+        self.press("Continue")
+        self.page.get_by_label("Password", exact=True).wait_for()
+
+    def log_in(self, user: str, password: str = "pass_good") -> None:
+        self.page.get_by_label("User name").fill(user)
+        self.page.get_by_label("Password", exact=True).fill(password)
+        self.press("Log in")
+
+    def enter_code(self, code: str) -> None:
+        self.page.locator("input[autocomplete=one-time-code]").fill(code)
+        self.press("Confirm")
+
+    def change_session(self, **changes: Any) -> None:
+        """Let the service's next answers about the session differ from the real ones in these members."""
+
+        def answer(route: Route) -> None:
+            real = route.fetch()
+            route.fulfill(response=real, json=real.json() | changes)
+
+        self.page.route("**/link/session", answer)
+
+    def status(self) -> str:
+        """The link's state, as its maker reads it."""
+        status: str = self.deployed.api.get(f"/v1/links/{self.link['linkId']}").json["status"]
+        return status
+
+
+def answer_returned(route: Route) -> None:
+    route.fulfill(status=200, content_type="text/html", body="<title>Returned</title><h1>Returned</h1>")
+
+
+CHOICE = {
+    "id": "chl_choice",
+    "type": "choice",
+    "title": "How should the code reach you?",
+    "schema": {
+        "type": "object",
+        "required": ["method"],
+        "properties": {
+            "method": {
+                "type": "string",
+                "title": "Send the code by",
+                "oneOf": [
+                    {"const": "sms", "title": "Text message to number ending in 42"},
+                    {"const": "mail", "title": "E-mail to u•••@example.com"},
+                ],
+            }
+        },
+    },
+}
+
+
+def login(visit: Visit) -> None:
+    visit.agree()
+
+
+def login_refused(visit: Visit) -> None:
+    visit.agree()
+    visit.log_in("user_bad")
+    visit.sees("That user name and password do not match: try again (2 left)")
+
+
+def fields_left_empty(visit: Visit) -> None:
+    visit.agree()
+    visit.press("Log in")
+
+
+def one_time_code(visit: Visit) -> None:
+    visit.agree()
+    visit.log_in("user_otp")
+    visit.page.locator("input[autocomplete=one-time-code]").wait_for()
+
+
+def code_refused(visit: Visit) -> None:
+    one_time_code(visit)
+    visit.enter_code("000000")
+    visit.sees("That code is wrong: try again (2 left)")
+
+
+def choice(visit: Visit) -> None:
+    visit.open()
+    visit.change_session(status="awaiting_input", challenge=CHOICE)
+    visit.press("Continue")
+    visit.sees(CHOICE["title"])  # type: ignore[arg-type] # a text
+
+
+def working(visit: Visit) -> None:
+    visit.agree()
+    visit.log_in("user_slow")
+    expect(visit.page.locator("#working li[data-status=succeeded]")).to_have_count(1)
+
+
+def about_to_cancel(visit: Visit) -> None:
+    visit.agree()
+    visit.press("Cancel")
+
+
+def ends(user: str, heading: str, **changes: Any) -> Callable[[Visit], None]:
+    def way(visit: Visit) -> None:
+        visit.agree(**changes)
+        visit.log_in(user)
+        visit.sees(heading)
+
+    return way
+
+
+def done_then_stay(visit: Visit) -> None:
+    ends("user_good", "All done")(visit)
+    visit.press("Stay here")
+
+
+def times_out(visit: Visit) -> None:
+    visit.agree()
+    error = {"code": "CLIENT_TIMEOUT", "message": "-", "operationIndex": None}
+    operation = {"resource": "paymentMethod", "action": "read", "description": "-", "status": "skipped"}
+    visit.change_session(status="failed", challenge=None, error=error, operations=[operation])
+    visit.sees("Time ran out")
+
+
+def stopped(visit: Visit) -> None:
+    about_to_cancel(visit)
+    visit.press("Stop and cancel")
+    visit.sees("You stopped here")
+
+
+def declined(visit: Visit) -> None:
+    visit.open()
+    visit.press("No, thanks")
+    visit.sees("You stopped here")
+
+
+def used(visit: Visit) -> None:
+    visit.create()
+    visit.deployed.api.request("POST", "/link/claim", {"code": visit.link["claimCode"]})
+    visit.open()
+
+
+def expired(visit: Visit) -> None:
+    visit.create(expiresIn=1)
+    while visit.status() != "expired":
+        pass
+    visit.open()
+
+
+def canceled(visit: Visit) -> None:
+    visit.create()
+    visit.deployed.api.request("POST", f"/v1/links/{visit.link['linkId']}/cancel")
+    visit.open()
+
+
+def incomplete(visit: Visit) -> None:
+    visit.page.goto(f"{visit.deployed.url}/{visit.create()['linkId']}")
+
+
+def unknown(visit: Visit) -> None:
+    visit.page.goto(f"{visit.deployed.url}/link_{'0' * 22}?code=clm_{'0' * 22}")
+
+
+def away(visit: Visit) -> None:
+    visit.create()
+    with faults(visit.deployed, THROTTLED | {"operation": "GetItem"}):
+        visit.open()
+    visit.sees("We cannot be reached at the moment")
+
+
+def away_in_session(visit: Visit) -> None:
+    visit.agree()
+    visit.page.route("**/link/session", lambda route: route.fulfill(status=503, json={}))
+    expect(visit.page.locator("#notice")).to_contain_text("does not answer")
+
+
+def offline(visit: Visit) -> None:
+    visit.agree()
+    visit.context.set_offline(True)
+    expect(visit.page.locator("#notice")).to_contain_text("no connection")
+
+
+STATES: dict[str, Callable[[Visit], None]] = {
+    "consent": Visit.open,
+    "login": login,
+    "login-refused": login_refused,
+    "login-empty": fields_left_empty,
+    "code": one_time_code,
+    "code-refused": code_refused,
+    "choice": choice,
+    "working": working,
+    "about-to-cancel": about_to_cancel,
+    "done": ends("user_good", "All done", returnUrl=None),
+    "done-return-to-site": done_then_stay,
+    "done-return-to-app": ends("user_good", "All done", returnUrl="myapp://callback"),
+    "failed-login": ends("user_locked", "T-Mobile did not accept the login"),
+    "failed-operation": ends("user_op2_fails", "Something went wrong at T-Mobile"),
+    "failed-data": ends("user_bad_data", "Something went wrong at T-Mobile"),
+    "failed-connection": ends("user_down", "T-Mobile cannot be reached"),
+    "failed-outcome-unknown": ends(
+        "user_crash",
+        "Please check your T-Mobile account",
+        operations=founding()["operations"][1:],
+    ),
+    "failed-time-out": times_out,
+    "stopped": stopped,
+    "declined": declined,
+    "used": used,
+    "expired": expired,
+    "canceled": canceled,
+    "incomplete": incomplete,
+    "unknown": unknown,
+    "away": away,
+    "away-in-session": away_in_session,
+    "offline": offline,
+}

@@ -1,0 +1,31 @@
+"""Pictures of the link's page in each state, by phone and desktop, light and dark: `make screenshots`."""
+
+from local.stack import stack_for_tests, step
+from tests.e2e.browser import DESKTOP, PHONE, SCHEMES, STATES, Visit, chromium
+from tests.e2e.deployed import Deployed
+from tests.template import ROOT
+
+FOLDER = ROOT / ".local/screenshots"
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with stack_for_tests() as stack, chromium() as browser:
+        deployed = Deployed(stack)
+        for state, way in STATES.items():
+            file = FOLDER / state
+            with (
+                step(f"Picturing {file.relative_to(ROOT)}"),
+                browser.new_context(viewport=DESKTOP, reduced_motion="reduce") as context,
+            ):
+                visit = Visit(context, deployed)
+                way(visit)
+                for size, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
+                    visit.page.set_viewport_size(viewport)
+                    for scheme in SCHEMES:
+                        visit.page.emulate_media(color_scheme=scheme)
+                        visit.page.screenshot(path=f"{file}-{size}-{scheme}.png")
+
+
+if __name__ == "__main__":
+    main()
