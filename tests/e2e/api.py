@@ -1,16 +1,29 @@
-"""The deployed API as any HTTP client sees it."""
+"""The deployed API as any HTTP client sees it: a caller with its key, and a user's client with its token."""
 
 import json
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
+from schemas import wire
 from tests.template import ROOT
 
 # A caller's patience: more than the gateway's 30 s.
 TIMEOUT = 40
+PATIENCE = 30  # seconds that anything asynchronous may take here, most of them for cold starts
+
+
+def eventually[T](look: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """What `look` finds once it finds something; fails if it finds nothing in time."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, f"nothing in {seconds} s"
+        time.sleep(0.05)
+    return found
 
 
 @dataclass
@@ -29,6 +42,17 @@ def founding(**changes: Any) -> dict[str, Any]:
     event = json.loads((ROOT / "events/create_link.json").read_text())
     body: dict[str, Any] = json.loads(event["body"]) | changes
     return body
+
+
+def link(*operations: str, **changes: Any) -> dict[str, Any]:
+    """A body with operations like "paymentMethod.write", and no webhook unless one is given."""
+    arguments = founding()["operations"][1]["arguments"]
+    made = []
+    for name in operations or ("paymentMethod.read",):
+        resource, _, action = name.partition(".")
+        operation = {"resource": resource, "action": action}
+        made.append(operation | {"arguments": arguments} if action == "write" else operation)
+    return {"integrationId": "tmobile", "operations": made} | changes
 
 
 @dataclass
@@ -57,3 +81,64 @@ class Api:
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.request("GET", path, headers=headers)
+
+    def cancel(self, link_id: str) -> Answer:
+        return self.request("POST", f"/v1/links/{link_id}/cancel")
+
+    def link(self, link_id: str) -> Any:
+        """The link as its owner reads it."""
+        answer = self.get(f"/v1/links/{link_id}")
+        assert answer.status == 200, answer.text
+        wire.Link.model_validate_json(answer.text)
+        return answer.json
+
+    def claim(self, code: str) -> Answer:
+        """What a claim is answered; it needs no key."""
+        return Api(self.url, "").request("POST", "/link/claim", {"code": code})
+
+    def begin(self, body: Any = None) -> "Session":
+        """The session of a new link that was claimed."""
+        claimed = self.claim(self.create(body or link()).json["claimCode"])
+        assert claimed.status == 200, claimed.text
+        wire.ClaimedLink.model_validate_json(claimed.text)
+        return Session(Api(self.url, claimed.json["clientToken"]), claimed.json["linkId"])
+
+
+@dataclass
+class Session:
+    """A user's client in the session of a link."""
+
+    api: Api  # its key is the client token
+    link_id: str
+
+    def view(self) -> Any:
+        answer = self.api.get("/link/session")
+        assert answer.status == 200, answer.text
+        wire.Session.model_validate_json(answer.text)
+        return answer.json
+
+    def turn(self) -> Any:
+        """The session once it is the user's turn, or over."""
+        return eventually(lambda: view if (view := self.view())["status"] != "running" else None)
+
+    def answer(self, given: dict[str, Any], challenge: str | None = None) -> Answer:
+        """Answer the challenge, or the one that is asked next."""
+        body = {"challengeId": challenge or self.turn()["challenge"]["id"], "input": given}
+        return self.api.request("POST", "/link/session/input", body)
+
+    def log_in(self, user: str) -> None:
+        answer = self.answer({"username": user, "password": "pass_good"})
+        assert answer.status == 202, answer.text
+
+    def cancel(self) -> Answer:
+        return self.api.request("POST", "/link/session/cancel")
+
+    def play(self, user: str, *codes: str) -> Any:
+        """Answer all that is asked, and return the session once it is over."""
+        left = list(codes)
+        while (view := self.turn())["status"] == "awaiting_input":
+            if view["challenge"]["type"] == "login":
+                self.log_in(user)
+            else:
+                assert self.answer({"code": left.pop(0)}).status == 202
+        return view

@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import json
+import os
+import signal
 import socket
+import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +27,7 @@ class Deployed:
         self.live = Api(self.url, running["liveApiKey"])
         self.other = Api(self.url, running["otherTestApiKey"])
         self.physical = stack.physical_ids()
+        self.sweeps = 0  # that were asked for by a test
         self._resource: Any = keys.local_session(REGION).resource(
             "dynamodb", endpoint_url=running["awsEndpointUrl"]
         )
@@ -50,6 +54,51 @@ class Deployed:
 
     def secrets(self, link_id: str) -> list[dict[str, Any]]:
         return [row for row in self.rows("SecretsTable") if row["pk"] == link_id]
+
+    def let_pass(self, link_id: str, seconds: int) -> None:
+        """Set back what the link waits for, as if so much time had passed; its end and its session's stay."""
+        row, milliseconds = self.link(link_id), 1000 * seconds
+        waits = [row, row.get("session", {}), row.get("webhook", {})]
+        for part in waits:
+            for name in ("updatedAt", "dueAt", "leaseUntil", "nextAttemptAt"):
+                if part.get(name):
+                    part[name] -= milliseconds
+        self.table("LinksTable").put_item(
+            Item=row,
+            ConditionExpression="writeToken = :read",  # nobody is at it
+            ExpressionAttributeValues={":read": row["writeToken"]},
+        )
+
+    def invoke(self, function: str, event: Any = None) -> Any:
+        """Invoke a function as its trigger would; fails if it does."""
+        client = self.stack.client("lambda")
+        answer = client.invoke(FunctionName=self.physical[function], Payload=json.dumps(event or {}))
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return payload
+
+    def sweep(self) -> None:
+        """What happens each minute, now."""
+        self.sweeps += 1
+        self.invoke("SweepFunction")
+
+    def kill(self, function: str) -> int:
+        """SIGKILL the processes that run a function; returns how many there were."""
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,command="], capture_output=True, text=True, check=True
+        )
+        # Each runs from a directory of its own, which is named after its function.
+        mark = f"{self.stack.state / 'tmp'}/ministack-lambda-{self.physical[function]}-"
+        found = [int(line.split()[0]) for line in listed.stdout.splitlines() if mark in line]
+        for process in found:
+            os.kill(process, signal.SIGKILL)
+        return len(found)
+
+    def logged(self, function: str, text: str) -> int:
+        """How many lines that hold a text a function has logged."""
+        group = self.physical[function.removesuffix("Function") + "LogGroup"]
+        pages = self.stack.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        return sum(text in event["message"] for page in pages for event in page["events"])
 
     @contextmanager
     def without(self, role: str, statement: str, action: str) -> Iterator[None]:
@@ -116,14 +165,23 @@ class Deployed:
 
     def stored(self) -> str:
         """All table cells outside sealed values, as text and as hex."""
-        cells = [
-            getattr(cell, "value", cell)
-            for table in ("LinksTable", "SecretsTable")
-            for row in self.rows(table)
-            for name, cell in row.items()
-            if name not in ("ciphertext", "wrappedKey")
-        ]
-        return "\n".join(cell.hex() if isinstance(cell, bytes) else repr(cell) for cell in cells)
+        rows = [row for table in ("LinksTable", "SecretsTable") for row in self.rows(table)]
+        return "\n".join(cell.hex() if isinstance(cell, bytes) else repr(cell) for cell in _cells(rows))
+
+
+def _cells(value: Any) -> Iterator[Any]:
+    """What is in a row, in its maps and lists, and not sealed."""
+    match value:
+        case dict():
+            for name, member in value.items():
+                if name not in ("ciphertext", "wrappedKey"):
+                    yield name
+                    yield from _cells(member)
+        case list():
+            for member in value:
+                yield from _cells(member)
+        case _:
+            yield getattr(value, "value", value)
 
 
 def encodings(secret: str) -> list[str]:

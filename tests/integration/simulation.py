@@ -101,9 +101,12 @@ class Memory:
         return self._put(claimed)
 
     def due_links(self, shard: int, now: int, most: int) -> list[tuple[str, int]]:
-        links = [store._link(item) for item in self.items.values()]
-        due = [(at, x.link_id) for x in links if x.due_shard() == shard and (at := x.due_at()) is not None]
-        return [(link_id, at) for at, link_id in sorted(due) if at <= now][:most]
+        due = sorted(
+            (int(item["dueAt"]["N"]), link_id)
+            for link_id, item in self.items.items()
+            if "dueAt" in item and item["dueShard"]["N"] == str(shard)
+        )
+        return [(link_id, at) for at, link_id in due if at <= now][:most]
 
     def put_secret(self, link: Link, row: str, sealed: Sealed) -> None:
         self.secrets[link.link_id][row] = sealed
