@@ -82,6 +82,19 @@ class Deployed:
         self.sweeps += 1
         self.invoke("SweepFunction")
 
+    @contextmanager
+    def unscheduled(self) -> Iterator[None]:
+        """Keep sweep from running by itself for as long as the context lasts."""
+        scheduler = self.stack.client("scheduler")
+        (schedule,) = scheduler.list_schedules()["Schedules"]
+        found = scheduler.get_schedule(Name=schedule["Name"])
+        kept = {name: found[name] for name in ("Name", "ScheduleExpression", "Target", "FlexibleTimeWindow")}
+        scheduler.update_schedule(**kept, State="DISABLED")
+        try:
+            yield
+        finally:
+            scheduler.update_schedule(**kept, State="ENABLED")
+
     def kill(self, function: str) -> int:
         """SIGKILL the processes that run a function; returns how many there were."""
         listed = subprocess.run(

@@ -208,6 +208,11 @@ class Stack:
         event["pathParameters"] = {"linkId": link_id}
         return self.invoke("get_link", event)
 
+    def page(self, query: str = "", *, key: str = SAMPLE_KEY) -> Answer:
+        event = sample_event("list_links") | {"rawQueryString": query}
+        event["headers"]["authorization"] = f"Bearer {key}"
+        return self.invoke("list_links", event)
+
     def cancel(self, link_id: str, *, key: str = SAMPLE_KEY) -> Answer:
         event = sample_event("cancel_link")
         event["headers"]["authorization"] = f"Bearer {key}"

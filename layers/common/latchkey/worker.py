@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from latchkey import connectors, ending, ids, links, queues, sealing, sessions, store, telemetry, validation
+from latchkey import connectors, ending, ids, links, sealing, sessions, store, telemetry, validation
 from latchkey.clients import INPUT
 from latchkey.connectors import ConnectorDiedError, ConnectorUnreachableError
 from latchkey.create import ARGUMENTS
@@ -194,8 +194,7 @@ class _Worker:
         """Go on only if the session is not over and this worker has the time for a call."""
         now = self._check_time()
         if self.seconds_left() < NEEDED_SECONDS:
-            self.save(sessions.released(self.link, now))
-            queues.wake_worker(self.link)
+            self.save(sessions.released(self.link, now))  # and sweep calls the next worker
             raise _OverError
 
     def _fail(self, code: str, cause: Exception | None = None) -> NoReturn:

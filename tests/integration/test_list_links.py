@@ -1,0 +1,166 @@
+"""GET /v1/links through its handler: order, filters, cursors."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from latchkey import listing
+from tests.integration.conftest import SAMPLE_KEY, Stack, founding, operations
+
+
+def link(**changes: Any) -> dict[str, Any]:
+    return founding(operations=operations("paymentMethod.read"), **changes)
+
+
+def make(stack: Stack, count: int = 1, **changes: Any) -> list[str]:
+    """Ids of new links, the oldest first, each a millisecond after the other."""
+    made = []
+    for _ in range(count):
+        stack.now += 1
+        made.append(stack.create(link(**changes)).json["linkId"])
+    return made
+
+
+def walk(stack: Stack, key: str = SAMPLE_KEY, **query: Any) -> list[str]:
+    """Ids over all pages."""
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = stack.page(urlencode(query | cursor), key=key).json
+        found += [item["linkId"] for item in page["links"]]
+        if page["nextCursor"] is None:
+            return found
+        cursor = {"cursor": page["nextCursor"]}
+
+
+def test_links_come_newest_first_without_their_results(stack: Stack) -> None:
+    link_id, _ = stack.run("user_good", link(debug=True))
+    (shown,) = stack.page().json["links"]
+    whole = stack.get(link_id).json
+    assert whole.pop("result") is not None
+    assert shown == whole
+    assert walk(stack) == [*make(stack, 3)[::-1], link_id]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+def test_following_cursors_yields_every_link_once(stack: Stack, limit: int) -> None:
+    made = make(stack, 5) + [
+        stack.create(link()).json["linkId"] for _ in range(2)
+    ]  # three in one millisecond
+    found = walk(stack, limit=limit)
+    assert sorted(found) == sorted(made)
+    assert found[-4:] == made[3::-1]
+
+
+def test_a_page_has_twenty_links_unless_another_number_is_asked_for(stack: Stack) -> None:
+    make(stack, 21)
+    assert len(stack.page().json["links"]) == 20
+    assert len(stack.page("limit=21").json["links"]) == 21
+
+
+def test_filters_look_at_links_as_they_are_now(stack: Stack) -> None:
+    (expired,) = make(stack, expiresIn=1)
+    timed_out, _ = stack.claimed(link())
+    stack.now += 900_000
+    (pending,) = make(stack)
+    (canceled,) = make(stack)
+    stack.cancel(canceled)
+    complete, _ = stack.run("user_good", link())
+    failed, _ = stack.run("user_locked", link())
+    active, _ = stack.claimed(link())
+    by_status = {
+        "pending": [pending],
+        "active": [active],
+        "complete": [complete],
+        "failed": [failed, timed_out],
+        "expired": [expired],
+        "canceled": [canceled],
+    }
+    for swept in (False, True):
+        for status, links in by_status.items():
+            assert walk(stack, status=status) == links, (status, swept)
+            assert walk(stack, status=status, limit=1, integrationId="tmobile") == links
+        stack.sweep()
+    assert walk(stack, status="pending", integrationId="att") == []
+    assert walk(stack, integrationId="no such") == []
+
+
+def test_a_user_s_links_are_found_by_the_callers_own_name_for_the_user(stack: Stack) -> None:
+    ann, bob = make(stack, 3, externalUserId="ann"), make(stack, 2, externalUserId="bob#1")
+    make(stack, externalUserId=None)
+    assert walk(stack, externalUserId="ann", limit=2) == ann[::-1]
+    assert walk(stack, externalUserId="bob#1", status="pending", limit=1) == bob[::-1]
+    assert walk(stack, externalUserId="nobody") == []
+    assert walk(stack, stack.new_key("globex"), externalUserId="ann") == []
+
+
+def test_an_account_sees_its_own_links_in_its_own_mode(stack: Stack) -> None:
+    made = make(stack)
+    assert walk(stack, stack.new_key("acme")) == made
+    assert walk(stack, stack.new_key("globex")) == []
+    assert walk(stack, stack.new_key("acme", livemode=True)) == []
+
+
+def test_a_cursor_is_for_its_own_list_and_key_and_is_not_made_up(stack: Stack) -> None:
+    make(stack, 3)
+    cursor = stack.page("limit=1").json["nextCursor"]
+    flipped = ("B" if cursor[0] == "A" else "A") + cursor[1:]
+    for query, key in (
+        (f"cursor={flipped}", SAMPLE_KEY),
+        (f"cursor={cursor[:-1]}", SAMPLE_KEY),
+        (f"cursor={cursor}x", SAMPLE_KEY),
+        ("cursor=", SAMPLE_KEY),
+        ("cursor=%C3%BC", SAMPLE_KEY),
+        (f"cursor={cursor}&status=pending", SAMPLE_KEY),
+        (f"cursor={cursor}", stack.new_key("globex")),
+    ):
+        answer = stack.page(query, key=key)
+        assert answer.status == 400, query
+        assert set(answer.issues) == {"cursor"}
+    assert stack.page(f"cursor={cursor}&limit=2").status == 200  # a page's size is its own affair
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "code"),
+    [
+        ("status=done", "status", "schema"),
+        ("status=", "status", "schema"),
+        ("limit=0", "limit", "range"),
+        ("limit=101", "limit", "range"),
+        ("limit=-1", "limit", "type"),
+        ("limit=ten", "limit", "type"),
+        ("limit=1.0", "limit", "type"),
+        ("limit=%D9%A1", "limit", "type"),
+        ("limit=" + "1" * 5000, "limit", "type"),
+        ("externalUserId=", "externalUserId", "range"),
+        ("state=pending", "state", "unknown_field"),
+        ("limit=1&limit=2", "limit", "range"),
+    ],
+)
+def test_a_parameter_that_does_not_fit_is_refused(stack: Stack, query: str, path: str, code: str) -> None:
+    answer = stack.page(query)
+    assert answer.status == 400
+    assert {issue["path"]: issue["code"] for issue in answer.json["issues"]} == {path: code}
+
+
+def test_a_filter_that_matches_little_reads_on_and_then_gives_a_cursor(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query reads a megabyte: here, ten links."""
+    from latchkey import aws
+
+    (old,) = make(stack, integrationId="att")
+    make(stack, 45)
+    client, queries = aws.dynamodb(), 0
+    query = client.query
+
+    def of_ten(**request: Any) -> Any:
+        nonlocal queries
+        queries += 1
+        return query(**request | {"Limit": 10})
+
+    monkeypatch.setattr(client, "query", of_ten)
+    first = stack.page("integrationId=att").json
+    assert (first["links"], queries) == ([], listing.MAX_QUERIES)
+    assert walk(stack, integrationId="att") == [old]
