@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.api import Api, Session, eventually, link
 from tests.e2e.deployed import Deployed
+from tests.e2e.receiver import receiving
 
 GATEWAY_LIMIT = 30  # seconds
 
@@ -93,3 +95,66 @@ def test_a_hanging_store_does_not_hang_a_read(deployed: Deployed) -> None:
         answer = deployed.api.get(f"/v1/links/{link_id}")
     assert (answer.status, answer.json["code"]) == (503, "unavailable")
     assert deployed.api.get(f"/v1/links/{link_id}").status == 200
+
+
+QUEUE_DOWN = {
+    "service": "sqs",
+    "operation": "SendMessage",
+    "error": {"code": "ServiceUnavailable", "status": 503},
+}
+
+
+@pytest.mark.parametrize("fault", [THROTTLED, RESET, HANGING], ids=["throttled", "reset", "hanging"])
+def test_a_client_of_a_store_in_trouble_is_told_to_try_again_and_can(
+    deployed: Deployed, fault: dict[str, Any]
+) -> None:
+    created = deployed.api.create(link()).json
+    with faults(deployed, fault):
+        refused = deployed.api.claim(created["claimCode"])
+    assert (refused.status, refused.json["code"]) == (503, "unavailable")
+    claimed = deployed.api.claim(created["claimCode"])
+    assert claimed.status == 200
+    session = Session(Api(deployed.url, claimed.json["clientToken"]), created["linkId"])
+    challenge = session.turn()["challenge"]["id"]
+    login = {"username": "user_good", "password": "pass_good"}
+    with faults(deployed, fault):
+        assert session.answer(login, challenge).status == 503
+    assert session.answer(login, challenge).status == 202
+    assert session.turn()["status"] == "complete"
+
+
+def test_a_claim_whose_answer_is_lost_on_the_way_is_still_the_winner(deployed: Deployed) -> None:
+    created = deployed.api.create(link()).json
+    lost = {"operation": "UpdateItem", "resource": "Links", "times": 1, "response": {"abort_bytes": 1}}
+    with faults(deployed, lost):
+        claimed = deployed.api.claim(created["claimCode"])
+    assert claimed.status == 200
+    assert deployed.api.claim(created["claimCode"]).status == 409
+
+
+def test_a_session_and_an_event_whose_messages_could_not_be_sent_are_found_by_sweep(
+    deployed: Deployed,
+) -> None:
+    with receiving() as receiver:
+        with faults(deployed, QUEUE_DOWN):
+            session = deployed.api.begin(link(webhookUrl=receiver.url))
+        deployed.let_pass(session.link_id, 15)
+        deployed.sweep()
+        session.turn()
+        with faults(deployed, QUEUE_DOWN):
+            assert session.cancel().status == 200
+        assert receiver.got == []
+        deployed.sweep()
+        eventually(lambda: receiver.got)
+
+
+def test_an_end_without_its_keys_is_refused_and_can_be_asked_for_again(deployed: Deployed) -> None:
+    api = deployed.new_caller("faults")
+    with receiving() as receiver:
+        link_id = api.create(link(webhookUrl=receiver.url)).json["linkId"]
+        deployed.restart("CancelLinkFunction")  # a data key serves for five minutes
+        with faults(deployed, KMS_DOWN):
+            assert api.cancel(link_id).status == 503
+        assert api.link(link_id)["status"] == "pending"
+        assert api.cancel(link_id).status == 200
+        eventually(lambda: receiver.got)

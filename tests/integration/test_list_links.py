@@ -40,7 +40,8 @@ def test_links_come_newest_first_without_their_results(stack: Stack) -> None:
     whole = stack.get(link_id).json
     assert whole.pop("result") is not None
     assert shown == whole
-    assert walk(stack) == [*make(stack, 3)[::-1], link_id]
+    newer = make(stack, 3)
+    assert walk(stack) == [*newer[::-1], link_id]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
