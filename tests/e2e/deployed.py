@@ -98,7 +98,7 @@ class Deployed:
     def kill(self, function: str) -> int:
         """SIGKILL the processes that run a function; returns how many there were."""
         listed = subprocess.run(
-            ["ps", "-A", "-o", "pid=,command="], capture_output=True, text=True, check=True
+            ["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True
         )
         # Each runs from a directory of its own, which is named after its function.
         mark = f"{self.stack.state / 'tmp'}/ministack-lambda-{self.physical[function]}-"
