@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench deploy lock
+.PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench fairness deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -71,6 +71,9 @@ screenshots: build .local/emulator/.ready chromium ## Picture the link's page in
 PEERS := floor fastapi_mangum powertools
 bench: .venv/.ready .local/bench/latchkey/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
 	@$(PYTHON) -m bench.run
+
+fairness: .venv/.ready ## Time one account's events beside another's to a receiver that hangs, on the local stack
+	@$(LOCAL) bench.fairness
 
 # --- AWS -----------------------------------------------------------------------------------------
 
