@@ -40,7 +40,8 @@ def answer(head: bytes, body: bytes) -> bytes:
     key = KEY.search(body)
     kind = f"{operation} {key[1].decode()}" if key else operation
     # A 400 is not retried by the SDK, so an operation nobody foresaw fails the run at once.
-    return answers.get(kind) or answers.get(operation) or response("400 Bad Request", {"__type": "UnknownOperationException"})
+    unknown = {"__type": "UnknownOperationException"}
+    return answers.get(kind) or answers.get(operation) or response("400 Bad Request", unknown)
 
 
 class Connection(socketserver.BaseRequestHandler):

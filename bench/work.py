@@ -68,7 +68,7 @@ def sample(name: str) -> dict[str, Any]:
 
 @functools.cache
 def events() -> dict[str, Event]:
-    """The events by name: two of create_link and each other function's sample; `broken ...` is to be refused."""
+    """The events by name: two of create_link, each other function's sample, and `broken ...`, to be refused."""
     founding = sample("create_link")
     founding["headers"]["idempotency-key"] = "bench"  # everything on
     body = json.loads(founding["body"])
@@ -80,14 +80,15 @@ def events() -> dict[str, Event]:
         "PutItem": {},
         "DeleteItem": {},
         "SendMessage": {"MessageId": "bench", "MD5OfMessageBody": ""},
-        "GenerateDataKey": {"CiphertextBlob": "d3JhcHBlZA==", "Plaintext": base64.b64encode(DATA_KEY).decode()},
+        "GenerateDataKey": {
+            "CiphertextBlob": "d3JhcHBlZA==",
+            "Plaintext": base64.b64encode(DATA_KEY).decode(),
+        },
         "Decrypt": {"Plaintext": base64.b64encode(DATA_KEY).decode()},
     }
 
     def create(writes: int, **changes: Any) -> Event:
-        return Event(
-            {**copy.deepcopy(founding), "body": json.dumps(body | changes)}, common, writes
-        )
+        return Event({**copy.deepcopy(founding), "body": json.dumps(body | changes)}, common, writes)
 
     def without_key(event: dict[str, Any]) -> Event:
         headers = {k: v for k, v in event["headers"].items() if k.lower() != "authorization"}
@@ -162,10 +163,11 @@ def _pending() -> Link:
 def complete() -> Link:
     """A link of the founding example that has ended and whose event has been delivered."""
     link = _pending()
+    data = [{"paymentMethods": [_METHOD]}, {"success": True, "card": {"last4": "4242"}}]
     result = {
         "operations": [
-            {"resource": "paymentMethod", "action": "read", "data": {"paymentMethods": [_METHOD]}},
-            {"resource": "paymentMethod", "action": "write", "data": {"success": True, "card": {"last4": "4242"}}},
+            {"resource": o.resource, "action": o.action, "data": data[i]}
+            for i, o in enumerate(link.operations)
         ]
     }
     last = ended(replace(link, session=Session(NOW, NEVER, bytes(32)), secrets=False), "complete", NOW)
