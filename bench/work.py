@@ -24,6 +24,7 @@ DATA_KEY = bytes(32)
 os.environ |= environment()  # for the rows that are written here
 ENVIRONMENT = environment() | {
     "LINK_BASE_URL": "https://appclip.example.com",
+    "POWERTOOLS_METRICS_NAMESPACE": "bench",  # which Powertools' Metrics ask for
     # As on Lambda.
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "bench",
@@ -68,7 +69,7 @@ def sample(name: str) -> dict[str, Any]:
 
 @functools.cache
 def events() -> dict[str, Event]:
-    """The events by name: two of create_link, each other function's sample, and `broken ...`, to be refused."""
+    """By name: two of create_link, each other function's sample, and `broken ...`, to be refused."""
     founding = sample("create_link")
     founding["headers"]["idempotency-key"] = "bench"  # everything on
     body = json.loads(founding["body"])
