@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from latchkey import ending, ids, sealing, store, webhook_secrets
-from latchkey.links import Failure, Link, Operation, Sealed, Session, Webhook, ended
+from latchkey.links import Link, Operation, Sealed, Session, Webhook, ended
 from tests.template import environment, resources
 
 ROOT = Path(__file__).parent.parent
