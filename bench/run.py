@@ -184,7 +184,7 @@ class Bench:
             if done.returncode:
                 raise WorkNotDoneError(f"{subject.name} failed on the {event} event:\n{done.stderr}")
             report = json.loads(done.stdout)
-            statuses, figures = report["statuses"], (report["cold"], report["warm"], report["memory"])
+            statuses, figures = report["statuses"], [report[figure] for figure in Sample._fields]
         else:
             statuses, *figures = runtime.run(paths, environment, content, warm_up, requests)
         return statuses, self._stub("GET", "/counts"), Sample(*figures)
@@ -259,7 +259,9 @@ def print_table(results: Rounds, clock: str) -> None:
     if clock == SOURCES:
         del columns["warm"], columns["memory"]
     print(f"\n{clock}; cold: {CLOCKS[clock]}")
-    lines = [(s, event) for event in ("plain", "founding") for s in SUBJECTS if event in s.events]
+    lines: list[tuple[Subject, str]] = [
+        (s, event) for event in ("plain", "founding") for s in SUBJECTS if event in s.events
+    ]
     lines += [(s, event) for s in OTHERS for event in s.events]
     for subject, event in lines:
         if clock not in subject.clocks:

@@ -109,7 +109,8 @@ def events() -> dict[str, Event]:
 def _api_key(event: dict[str, Any]) -> dict[str, Any]:
     key = event["headers"]["authorization"].removeprefix("Bearer ")
     row = {"pk": "key#" + hashlib.sha256(key.encode()).hexdigest(), "sk": "key"}
-    return _json(store._item(row | {"account": "acme", "livemode": False}))
+    item: dict[str, Any] = _json(store._item(row | {"account": "acme", "livemode": False}))
+    return item
 
 
 def _stored(name: str) -> dict[str, Any]:
