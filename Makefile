@@ -69,8 +69,8 @@ screenshots: build .local/emulator/.ready chromium ## Picture the link's page in
 	@$(LOCAL) tests.e2e.screenshots
 
 PEERS := floor fastapi_mangum powertools
-bench: .venv/.ready .local/bench/latchkey/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
-	@$(PYTHON) -m bench.run
+bench: build .local/bench/runtime/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
+	@$(LOCAL) bench.run
 
 fairness: .venv/.ready ## Time one account's events beside another's to a receiver that hangs, on the local stack
 	@$(LOCAL) bench.fairness
@@ -100,8 +100,8 @@ endef
 	$(call environment,.local/sam)
 .local/emulator/.ready: local/requirements-emulator.txt | $(UV)
 	$(call environment,.local/emulator)
-.local/bench/latchkey/.ready: layers/deps/requirements.txt | $(UV)
-	$(call environment,.local/bench/latchkey)
+.local/bench/runtime/.ready: bench/requirements-runtime.txt | $(UV)
+	$(call environment,.local/bench/runtime)
 .local/bench/%/.ready: bench/peers/%/requirements.txt | $(UV)
 	$(call environment,.local/bench/$*)
 
@@ -112,5 +112,6 @@ lock: | $(UV) ## Compile pyproject.toml into the lock files (UPGRADE=--upgrade f
 	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c layers/deps/requirements.txt -o requirements-dev.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group sam -o local/requirements-sam.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group emulator -o local/requirements-emulator.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group runtime -o bench/requirements-runtime.txt
 	for peer in $(PEERS); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
 		bench/peers/$$peer/requirements.in -o bench/peers/$$peer/requirements.txt; done

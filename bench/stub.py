@@ -1,7 +1,8 @@
 """Stand-in for AWS that answers each call at once with a fixed body and counts the calls by operation.
 
-Started by `bench.run`: reads `{operation: answer}` from the first line of standard input, prints its port,
-and ends when standard input does.
+Started by `bench.run`: prints its port, and ends when standard input does. `PUT /answers` tells it what to
+answer, `{operation: answer}`; the operation may be followed by the kind of item that is asked for, which is
+the beginning of its key. `GET /counts` answers how often each was called since.
 """
 
 import collections
@@ -12,6 +13,7 @@ import sys
 import threading
 
 OPERATION = re.compile(rb"\r\nx-amz-target: *\w+\.(\w+)", re.IGNORECASE)
+KEY = re.compile(rb'"pk": ?\{"S": ?"([a-z]+)')
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 answers: dict[str, bytes] = {}
@@ -24,16 +26,22 @@ def response(status: str, body: object) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + data
 
 
-def answer(head: bytes) -> bytes:
-    if head.startswith(b"GET /counts"):
-        seen = dict(counts)
+def answer(head: bytes, body: bytes) -> bytes:
+    if head.startswith(b"PUT /answers"):
+        answers.clear()
         counts.clear()
-        return response("200 OK", seen)
+        answers.update((name, response("200 OK", content)) for name, content in json.loads(body).items())
+        return response("200 OK", {})
+    if head.startswith(b"GET /counts"):
+        return response("200 OK", dict(counts))
     named = OPERATION.search(head)
     operation = named[1].decode() if named else head.partition(b"\r\n")[0].decode("latin-1")
     counts[operation] += 1
+    key = KEY.search(body)
+    kind = f"{operation} {key[1].decode()}" if key else operation
     # A 400 is not retried by the SDK, so an operation nobody foresaw fails the run at once.
-    return answers.get(operation) or response("400 Bad Request", {"__type": "UnknownOperationException"})
+    unknown = {"__type": "UnknownOperationException"}
+    return answers.get(kind) or answers.get(operation) or response("400 Bad Request", unknown)
 
 
 class Connection(socketserver.BaseRequestHandler):
@@ -46,7 +54,7 @@ class Connection(socketserver.BaseRequestHandler):
             head, end, body = data.partition(b"\r\n\r\n")
             length = LENGTH.search(head)
             if end and len(body) >= (int(length[1]) if length else 0):
-                self.request.sendall(answer(head))
+                self.request.sendall(answer(head, body))
                 data = b""
 
 
@@ -55,9 +63,6 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def main() -> None:
-    answers.update(
-        (name, response("200 OK", body)) for name, body in json.loads(sys.stdin.readline()).items()
-    )
     server = Server(("127.0.0.1", 0), Connection)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)

@@ -1,6 +1,6 @@
 """Child process of `bench.run`: one handler, measured as Lambda would run it.
 
-Usage: python -I subject.py EVENT_FILE WARM_UP REQUESTS SAMPLED PATH...   (`app.py` lies on one of the paths)
+Usage: python -I subject.py WARM_UP REQUESTS SAMPLED PATH... < EVENT   (`app.py` lies on one of the paths)
 Prints one JSON object. What the handler itself prints goes to /dev/null.
 """
 
@@ -39,9 +39,8 @@ def invocation(text: str, sampled: str) -> tuple[dict[str, object], Context]:
 def main() -> None:
     report = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    event_file, warm_up, requests, sampled, *paths = sys.argv[1:]
-    with open(event_file) as file:
-        text = file.read()
+    warm_up, requests, sampled, *paths = sys.argv[1:]
+    text = sys.stdin.read()
     sys.path[:0] = paths
 
     event, context = invocation(text, sampled)
@@ -60,14 +59,15 @@ def main() -> None:
             warm += time.process_time() - start
         statuses.add(answer["statusCode"])
 
-    import resource
-
+    with open("/proc/self/status") as file:
+        status = file.read()
     json.dump(
         {
             "statuses": sorted(statuses),
             "cold": cold * 1e3,  # ms
             "warm": warm / (int(requests) or 1) * 1e3,  # ms
-            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,  # KiB to MiB
+            # Not ru_maxrss, which begins with the parent's.
+            "memory": int(status.partition("VmHWM:")[2].split()[0]) / 1024,  # KiB to MiB
         },
         report,
     )

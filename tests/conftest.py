@@ -10,5 +10,4 @@ os.environ |= environment() | {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "eu-central-1",
-    "POWERTOOLS_METRICS_DISABLED": "false",
 }

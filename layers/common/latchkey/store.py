@@ -7,7 +7,7 @@ under the condition that nobody has written it since: see `save`.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from latchkey import aws, ids
@@ -93,10 +93,18 @@ def _names(kind: type[Any]) -> dict[str, str]:
 _NAMES: dict[type[Any], dict[str, str]] = {
     kind: _names(kind) for kind in (Link, Operation, Session, Failure, Sealed, Webhook)
 }
+_DEFAULTS: dict[type[Any], dict[str, Any]] = {
+    kind: {f.name: None if f.default is MISSING else f.default for f in fields(kind)} for kind in _NAMES
+}
 
 
 def _members(value: Any) -> dict[str, Any]:
-    return {attribute: getattr(value, name) for name, attribute in _NAMES[type(value)].items()}
+    """Each attribute and what it holds; None, which is not stored, for what is as it is by default."""
+    names, defaults = _NAMES[type(value)], _DEFAULTS[type(value)]
+    return {
+        attribute: None if (member := getattr(value, name)) == defaults[name] else member
+        for name, attribute in names.items()
+    }
 
 
 def _made_of[T](kind: type[T], row: Mapping[str, Any]) -> T:
@@ -107,9 +115,6 @@ def _link_row(link: Link) -> dict[str, Any]:
     due_at, user = link.due_at(), link.external_user_id
     return _members(link) | {
         "sk": LINK_ROW,
-        "secrets": link.secrets or None,
-        "deliveries": link.deliveries or None,
-        "timeline": link.timeline or None,
         "ownerUser": None if user is None else f"{link.owner}#{user}",
         "dueShard": None if due_at is None else link.due_shard(),
         "dueAt": due_at,

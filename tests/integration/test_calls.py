@@ -1,0 +1,186 @@
+"""How many calls of AWS each route costs, once its environment knows the API key and has a data key."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latchkey import auth, sealing
+from tests.integration.calls import Calls
+from tests.integration.conftest import LOGIN, Stack, founding, operations, sample_event
+from tests.template import routes
+
+type Act = Callable[[], Any]
+
+MINUTE = 60_000
+
+
+def plain() -> dict[str, Any]:
+    return founding(operations=operations("paymentMethod.read"))
+
+
+def of_link(stack: Stack, name: str, route: str, link_id: str) -> Act:
+    event = sample_event(name) | {"routeKey": route, "pathParameters": {"linkId": link_id}}
+    return lambda: stack.invoke(name, event)
+
+
+def complete(stack: Stack) -> str:
+    link_id, _ = stack.run("user_good", plain())
+    stack.queues.clear()
+    return link_id
+
+
+def providers(stack: Stack, **changes: Any) -> Act:
+    return lambda: stack.invoke("get_providers", sample_event("get_providers") | changes)
+
+
+def claim(stack: Stack) -> Act:
+    code = stack.create(plain()).json["claimCode"]
+    return lambda: stack.claim(code)
+
+
+def cancel(stack: Stack, body: dict[str, Any]) -> Act:
+    link_id = stack.create(body).json["linkId"]
+    return lambda: stack.cancel(link_id)
+
+
+def client(stack: Stack, route: str) -> Act:
+    _, token = stack.claimed(plain())
+    return lambda: stack.client(token, route)
+
+
+def answer(stack: Stack) -> Act:
+    _, token = stack.claimed(plain())
+    challenge = stack.client(token).json["challenge"]["id"]
+    body = {"challengeId": challenge, "input": LOGIN}
+    return lambda: stack.client(token, "POST /link/session/input", body)
+
+
+def secret(stack: Stack, route: str) -> Act:
+    event = sample_event("webhook_secret") | {"routeKey": route}
+    stack.invoke("webhook_secret", event | {"routeKey": "GET /v1/webhook-secret"})  # the first one is made
+    event["headers"]["content-type"] = "application/json"
+    return lambda: stack.invoke("webhook_secret", event | {"body": "{}"})
+
+
+ENDED = {
+    "Query": 1,
+    "UpdateItem": 2,
+    "SendMessage": 1,
+}  # the end; what was sealed; the end of that; the event
+# By route, and what is special about the request: how it is prepared and done, and its calls.
+REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] = {
+    ("POST /v1/links", ""): (lambda s: lambda: s.create(plain()), {"PutItem": 1}),
+    ("POST /v1/links", "arguments"): (lambda s: lambda: s.create(), {"PutItem": 2}),
+    ("GET /v1/links", ""): (
+        lambda s: lambda: s.invoke("list_links", sample_event("list_links")),
+        {"Query": 1},
+    ),
+    ("GET /v1/links/{linkId}", ""): (
+        lambda s: of_link(s, "get_link", "GET /v1/links/{linkId}", s.create(plain()).json["linkId"]),
+        {"GetItem": 1},
+    ),
+    ("GET /v1/links/{linkId}", "complete"): (
+        lambda s: of_link(s, "get_link", "GET /v1/links/{linkId}", complete(s)),
+        {"GetItem": 1},
+    ),
+    ("POST /v1/links/{linkId}/cancel", ""): (
+        lambda s: cancel(s, plain()),
+        {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1},
+    ),
+    ("POST /v1/links/{linkId}/cancel", "arguments"): (
+        lambda s: cancel(s, founding()),
+        {"GetItem": 1, "DeleteItem": 1} | ENDED,
+    ),
+    ("GET /v1/links/{linkId}/deliveries", ""): (
+        lambda s: of_link(s, "link_deliveries", "GET /v1/links/{linkId}/deliveries", complete(s)),
+        {"GetItem": 1},
+    ),
+    ("POST /v1/links/{linkId}/redeliver", ""): (
+        lambda s: of_link(s, "link_deliveries", "POST /v1/links/{linkId}/redeliver", complete(s)),
+        {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1},
+    ),
+    ("GET /v1/webhook-secret", ""): (lambda s: secret(s, "GET /v1/webhook-secret"), {"GetItem": 1}),
+    ("POST /v1/webhook-secret/rotate", ""): (
+        lambda s: secret(s, "POST /v1/webhook-secret/rotate"),
+        {"GetItem": 1, "PutItem": 1},
+    ),
+    ("POST /link/claim", ""): (claim, {"UpdateItem": 1, "SendMessage": 1}),
+    ("GET /link/session", ""): (lambda s: client(s, "GET /link/session"), {"GetItem": 1}),
+    ("POST /link/session/input", ""): (
+        answer,
+        {"GetItem": 1, "PutItem": 1, "UpdateItem": 1, "SendMessage": 1},
+    ),
+    ("POST /link/session/cancel", ""): (
+        lambda s: client(s, "POST /link/session/cancel"),
+        {"GetItem": 1, "DeleteItem": 1} | ENDED,
+    ),
+    ("GET /v1/providers", ""): (providers, {}),
+    ("GET /v1/providers/{integrationId}", ""): (
+        lambda s: providers(
+            s,
+            routeKey="GET /v1/providers/{integrationId}",
+            pathParameters={"integrationId": "att"},
+        ),
+        {},
+    ),
+}
+
+
+@pytest.fixture
+def calls(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(stack, monkeypatch)
+
+
+@pytest.mark.parametrize(("route", "special"), REQUESTS)
+def test_a_request_costs_this_many_calls(stack: Stack, calls: Calls, route: str, special: str) -> None:
+    prepare, expected = REQUESTS[route, special]
+    prepare(stack)()  # whatever is asked for once and kept
+    act = prepare(stack)
+    calls.take()
+    response = act()
+    assert response.status < 300
+    assert calls.take() == Counter(expected)
+
+
+def test_every_route_has_its_number() -> None:
+    assert {route for route, _ in REQUESTS} == set(routes())
+
+
+@pytest.mark.parametrize(("route", "special"), REQUESTS)
+def test_a_new_environment_asks_for_a_key_and_for_a_data_key_once(
+    stack: Stack, calls: Calls, route: str, special: str
+) -> None:
+    prepare, expected = REQUESTS[route, special]
+    act = prepare(stack)
+    auth._known.clear()
+    sealing._data_keys.clear()
+    sealing._opened_keys.clear()
+    calls.take()
+    act()
+    more = calls.take() - Counter(expected)
+    private = "/v1/" in route
+    assert more["GetItem"] == private
+    assert set(more) <= {"GetItem", "GenerateDataKey", "Decrypt"}
+    assert max(more.values(), default=0) <= 1
+
+
+def test_a_key_is_looked_up_once_a_minute_and_a_data_key_made_once_in_five(
+    stack: Stack, calls: Calls
+) -> None:
+    for _ in range(10):  # 10 minutes, two requests in each
+        stack.create()
+        stack.now += MINUTE // 2
+        stack.create()
+        stack.now += MINUTE // 2
+    assert calls.take() == {"GetItem": 10, "GenerateDataKey": 2, "PutItem": 40}
+
+
+def test_a_data_key_is_opened_once_for_all_that_it_sealed(stack: Stack, calls: Calls) -> None:
+    links = [complete(stack) for _ in range(3)]
+    sealing._opened_keys.clear()
+    calls.take()
+    for link_id in links:
+        assert stack.get(link_id).json["result"] is not None
+    assert calls.take() == {"GetItem": 3, "Decrypt": 1}
