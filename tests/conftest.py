@@ -10,4 +10,5 @@ os.environ |= environment() | {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "POWERTOOLS_METRICS_DISABLED": "false",
 }

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
@@ -15,7 +16,7 @@ import pytest
 from moto import mock_aws
 
 from functions.sandbox_connector import app as sandbox
-from latchkey import auth, aws, ids, sealing, settings
+from latchkey import auth, aws, ids, sealing, settings, telemetry
 from schemas import wire
 from tests.template import ROOT, resources, table_definition
 
@@ -328,6 +329,8 @@ def clients() -> Iterator[tuple[Any, Any]]:
 def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
     """Empty tables but for the sample events' API key, nothing cached, and a clock that stands."""
     stack = Stack(*clients)
+    handler: Any = telemetry.logger.registered_handler
+    handler.stream = _CurrentStdout()
     tables = [stack.dynamodb.create_table(**table_definition(t)) for t in resources("AWS::DynamoDB::Table")]
     _make_atomic(monkeypatch)
     auth._known.clear()
@@ -370,6 +373,16 @@ class Output:
     @property
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text.splitlines()]
+
+
+class _CurrentStdout:
+    """Whatever sys.stdout is when a line is written; the logger would keep the one it was made with."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 from latchkey import auth, sealing
 from tests.integration.calls import Calls
 from tests.integration.conftest import LOGIN, Stack, founding, operations, sample_event
+from tests.integration.test_link_page import invoke as open_route
+from tests.integration.test_link_page import page as open_page
 from tests.template import routes
 
 type Act = Callable[[], Any]
@@ -64,6 +66,15 @@ def secret(stack: Stack, route: str) -> Act:
     return lambda: stack.invoke("webhook_secret", event | {"body": "{}"})
 
 
+def page(stack: Stack, route: str) -> Act:
+    created = stack.create(plain()).json
+    return lambda: open_page(created, method=route.partition(" ")[0])
+
+
+def well_known(route: str) -> Act:
+    return lambda: open_route(sample_event("link_page") | {"routeKey": route, "pathParameters": None})
+
+
 ENDED = {
     "Query": 1,
     "UpdateItem": 2,
@@ -115,6 +126,16 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
     ("POST /link/session/cancel", ""): (
         lambda s: client(s, "POST /link/session/cancel"),
         {"GetItem": 1, "DeleteItem": 1} | ENDED,
+    ),
+    ("GET /{linkId}", ""): (lambda s: page(s, "GET /{linkId}"), {"GetItem": 1}),
+    ("HEAD /{linkId}", ""): (lambda s: page(s, "HEAD /{linkId}"), {"GetItem": 1}),
+    ("GET /.well-known/apple-app-site-association", ""): (
+        lambda _: well_known("GET /.well-known/apple-app-site-association"),
+        {},
+    ),
+    ("GET /.well-known/assetlinks.json", ""): (
+        lambda _: well_known("GET /.well-known/assetlinks.json"),
+        {},
     ),
     ("GET /v1/providers", ""): (providers, {}),
     ("GET /v1/providers/{integrationId}", ""): (

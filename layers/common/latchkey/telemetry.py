@@ -1,79 +1,40 @@
-"""Log lines, metrics and the tracer; what they are given holds no secret.
+"""Logger, metrics and tracer, made once; what they are given holds no secret.
 
-A line holds what it is given and nothing of an earlier one. Responses, events and exception texts are never
-recorded: any of them may hold what a user typed.
-
-Lines and metrics are written here and not by Powertools' Logger and Metrics, which make the same JSON: those
-take a twentieth of a cold start to import and a sixteenth of a warm request's CPU (`make bench`).
+Keys travel with each call and are never appended, so none outlives its request. Responses, events and
+exception texts are never recorded: any of them may hold what a user typed.
 """
 
-import json
 import os
-import time
 import traceback
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
-_SERVICE = "latchkey"
-_NAMESPACE = "Latchkey"
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics
+
+# Names, levels and the namespace come from Powertools' own variables in the template.
+logger = Logger()
+_metrics = Metrics()
+_one_at_a_time = Lock()  # Powertools keeps what is not flushed yet in one place for all threads
 
 type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-class _Logger:
-    """Writes JSON lines of at least the level that the template sets."""
-
-    def __init__(self, least: str) -> None:
-        self._shown = frozenset(_LEVELS[_LEVELS.index(least) :])
-
-    def info(self, message: str, **fields: Any) -> None:
-        self._write("INFO", message, fields)
-
-    def warning(self, message: str, **fields: Any) -> None:
-        self._write("WARNING", message, fields)
-
-    def error(self, message: str, **fields: Any) -> None:
-        self._write("ERROR", message, fields)
-
-    def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
-        if level in self._shown:
-            seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
-            moment = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z"
-            line = {"level": level, "message": message, "timestamp": moment, "service": _SERVICE} | fields
-            # "Root=1-...;Parent=...;Sampled=..."; Lambda sets it anew for each request.
-            root = os.environ.get("_X_AMZN_TRACE_ID", "").partition(";")[0]
-            _print(line | {"xray_trace_id": root.removeprefix("Root=")} if root else line)
-
-
-def _print(line: dict[str, Any]) -> None:
-    # One write and one flush for a line, because a batch's messages are worked on side by side.
-    print(json.dumps(line, separators=(",", ":")) + "\n", end="", flush=True)  # noqa: T201 # how Lambda logs
-
-
-logger = _Logger(os.environ.get("LOG_LEVEL", "INFO"))
-
-
 def count(name: str, integration: str | None = None) -> None:
     """Count one event; only ids of the catalogue, or "none", as integration keep the metric bounded."""
-    _put_metric(name, 1, "Count", {} if integration is None else {"integration": integration})
+    with _one_at_a_time:
+        if integration is not None:
+            _metrics.add_dimension("integration", integration)
+        _metrics.add_metric(name=name, unit="Count", value=1)
+        _metrics.flush_metrics()
 
 
 def measure(name: str, milliseconds: int) -> None:
     """Record how long something took or how late it came."""
-    _put_metric(name, milliseconds, "Milliseconds", {})
-
-
-def _put_metric(name: str, value: int, unit: str, dimensions: dict[str, str]) -> None:
-    """CloudWatch reads the metric out of the log line: embedded metric format."""
-    dimensions |= {"service": _SERVICE}
-    metric = {
-        "Namespace": _NAMESPACE,
-        "Dimensions": [list(dimensions)],
-        "Metrics": [{"Name": name, "Unit": unit}],
-    }
-    envelope = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [metric]}
-    _print({"_aws": envelope, name: value} | dimensions)
+    with _one_at_a_time:
+        _metrics.add_metric(name=name, unit="Milliseconds", value=milliseconds)
+        _metrics.flush_metrics()
 
 
 def unexpected(error: BaseException) -> dict[str, Any]:
