@@ -78,7 +78,8 @@ fairness: .venv/.ready ## Time one account's events beside another's to a receiv
 # --- AWS -----------------------------------------------------------------------------------------
 
 deploy: ARCH ?= arm64
-deploy: build ## Deploy to AWS, guided (ARCH=arm64)
+deploy: build ## Deploy to AWS, guided (ARCH=arm64, SNAPSTART=yes)
+	@$(if $(SNAPSTART),.local/sam/bin/python local/snapstart.py .aws-sam/build/template.yaml)
 	@$(SAM) deploy --guided $(if $(filter x86_64,$(ARCH)),--parameter-overrides Architecture=x86_64)
 
 # --- Environments: made on first use, made again when their lock changes -------------------------

@@ -25,11 +25,16 @@ def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
+def load(path: Path) -> dict[str, Any]:
+    """A template; `!Ref X` reads as {"Ref": "X"}, `!Sub` as {"Sub": ...} and so on."""
+    content: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 # a SafeLoader
+    return content
+
+
 @functools.cache
 def template() -> dict[str, Any]:
-    """The template; `!Ref X` reads as {"Ref": "X"}, `!Sub` as {"Sub": ...} and so on."""
-    content: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 # a SafeLoader
-    return content
+    """template.yaml."""
+    return load(ROOT / "template.yaml")
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:

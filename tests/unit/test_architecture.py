@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.template import ROOT, environment
+from tests.template import ROOT, environment, resources, routes
 
 PURE = [
     "catalogue",
@@ -76,3 +76,21 @@ def test_a_function_starts_without_what_most_requests_do_not_need(function: str)
     if function == "sandbox_connector":
         heavy |= {"botocore", "aws_lambda_powertools"}
     assert not (packages(loaded) | loaded) & heavy
+
+
+def test_before_its_first_request_a_function_asks_nothing_of_aws_and_makes_nothing_unique() -> None:
+    """So that environments which start from one snapshot share no key, id or secret."""
+    folders = {resources("AWS::Serverless::Function")[name]["CodeUri"] for name in routes().values()}
+    imports = "\n".join(f"import {folder.replace('/', '.')}.app" for folder in sorted(folders))
+    modules_after(f"""
+import os, random, secrets, sys
+
+def refuse(*_):
+    raise AssertionError("something unique is made")
+
+os.urandom = secrets.token_bytes = refuse
+sys.addaudithook(lambda event, _: refuse() if event == "socket.connect" else None)
+{imports}
+import latchkey.auth, latchkey.sealing
+assert not (latchkey.auth._known or latchkey.sealing._data_keys or latchkey.sealing._opened_keys)
+""")
