@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas import wire
-from tests.e2e.api import Api, founding
+from tests.e2e.api import Answer, Api, founding
 from tests.e2e.deployed import Deployed, encodings, plain_hashes
 
 
@@ -88,11 +88,24 @@ def test_a_hundred_parallel_requests_with_one_idempotency_key_make_one_link(
     api: Api, deployed: Deployed
 ) -> None:
     links_before = deployed.count_links()
+    told_to_retry = []
+
+    def create(_: int) -> Answer:
+        answer = api.create(idempotency_key="race")
+        for _ in range(5):
+            if answer.status != 503:
+                break
+            told_to_retry.append(answer)  # the machine is too busy for a hundred at once
+            answer = api.create(idempotency_key="race")
+        return answer
+
     with ThreadPoolExecutor(100) as pool:
-        answers = list(pool.map(lambda _: api.create(idempotency_key="race"), range(100)))
+        answers = list(pool.map(create, range(100)))
     assert {answer.status for answer in answers} == {201}
     assert len({answer.text for answer in answers}) == 1
-    assert sum(answer.headers["Idempotent-Replayed"] is None for answer in answers) == 1
+    # The one that made the link may be one whose first answer did not come in time.
+    made = sum(answer.headers["Idempotent-Replayed"] is None for answer in answers)
+    assert made == 1 or (made == 0 and told_to_retry)
     assert deployed.count_links() == links_before + 1
     link = answers[0].json
     # The hundred sealed their arguments each; all but the winner's are taken back.
