@@ -381,9 +381,10 @@ def test_a_message_that_comes_again_while_a_worker_is_at_it_changes_nothing(stac
     answer = stack.connectors.reply
 
     def repeated(request: dict[str, Any]) -> Any:
-        stack.connectors.reply = answer
-        stack.consume("run_session", json.dumps({"sessionId": request["sessionId"]}))
-        stack.connectors.reply = repeated
+        if request["action"] == "execute":
+            stack.connectors.reply = answer
+            stack.consume("run_session", json.dumps({"sessionId": request["sessionId"]}))
+            stack.connectors.reply = repeated
         return answer(request)
 
     stack.connectors.reply = repeated
