@@ -1,4 +1,4 @@
-"""Every minute: whatever is due."""
+"""Every minute, for each shard: whatever is due."""
 
 import time
 from typing import Any
@@ -10,12 +10,13 @@ aws.dynamodb()
 RESERVE_SECONDS = 25
 
 
-def _handle(_event: dict[str, Any], context: Any) -> dict[str, Any]:
+def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     late = sweep.sweep(
+        event["shard"],
         clock=lambda: time.time_ns() // 1_000_000,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS,
     )
-    telemetry.logger.info("swept", lateMs=late)
+    telemetry.logger.info("swept", shard=event["shard"], lateMs=late)
     telemetry.measure("SweepLateness", late)
     return {"lateMs": late}
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import LOGIN, Stack, founding, operations
+from latchkey import links, store
+from tests.integration.conftest import LOGIN, Context, Stack, founding, operations
 
 READ, WRITE, BILLS = "paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read"
 
@@ -298,6 +299,22 @@ def test_an_answer_after_the_sessions_end_is_refused(stack: Stack) -> None:
     late = {"challengeId": challenge["id"], "input": LOGIN}
     assert stack.client(token, "POST /link/session/input", late).status == 409
     assert stack.client(token, "POST /link/session/cancel").status == 409
+
+
+def test_sweep_goes_on_from_page_to_page_for_as_long_as_it_has_time(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "DUE_PAGE", 1)
+    monkeypatch.setattr(links, "DUE_SHARDS", 2)
+    for _ in range(8):
+        stack.create(link(expiresIn=1))
+    stack.now += 1000
+    monkeypatch.setattr(Context, "remaining_ms", 25_000)  # too little to begin with any
+    stack.sweep()
+    assert {row["status"] for row in stack.links()} == {"pending"}
+    monkeypatch.setattr(Context, "remaining_ms", 80_000)
+    stack.sweep()
+    assert {row["status"] for row in stack.links()} == {"expired"}
 
 
 def test_sweep_finds_a_session_whose_message_was_lost(stack: Stack) -> None:

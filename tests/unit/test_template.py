@@ -1,12 +1,13 @@
 """The rules that template.yaml holds to, for every function, role, table and parameter in it."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
 from latchkey import store
-from latchkey.links import Link
+from latchkey.links import DUE_SHARDS, Link
 from tests.template import ROOT, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -159,6 +160,12 @@ def test_each_parameter_explains_itself_and_is_constrained(name: str) -> None:
         assert all(re.fullmatch(parameter["AllowedPattern"], item) for item in default.split(","))
     elif "AllowedPattern" in parameter:
         assert re.fullmatch(parameter["AllowedPattern"], default)
+
+
+def test_each_shard_of_the_due_index_is_swept_every_minute() -> None:
+    schedules = [event["Properties"] for event in FUNCTIONS["SweepFunction"]["Events"].values()]
+    assert [json.loads(schedule["Input"])["shard"] for schedule in schedules] == list(range(DUE_SHARDS))
+    assert {schedule["ScheduleExpression"] for schedule in schedules} == {"rate(1 minute)"}
 
 
 QUEUES = resources("AWS::SQS::Queue")

@@ -1,7 +1,7 @@
 """Sweep: gives every link that is due what it needs, whoever should have given it before.
 
 Each link is read again and written under conditions, so that sweeping twice, late, or beside a live
-worker does no harm.
+worker does no harm. Each shard has a sweep of its own, because one alone does not keep up: docs/costs.md.
 """
 
 from collections.abc import Callable
@@ -9,27 +9,31 @@ from concurrent.futures import ThreadPoolExecutor
 
 from latchkey import ending, queues, sessions, store, telemetry
 from latchkey.errors import UnavailableError
-from latchkey.links import DUE_SHARDS, OPEN, as_of
+from latchkey.links import OPEN, as_of
 
-# Of one shard in one run: 16 x 500 links. What is left over is still due at the next run.
-MOST_PER_SHARD = 500
 THREADS = 16
 
 
-def sweep(clock: Callable[[], int], seconds_left: Callable[[], float]) -> int:
-    """Do what is due; returns how late the latest was, in milliseconds."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return max(pool.map(lambda shard: _sweep_shard(shard, clock, seconds_left), range(DUE_SHARDS)))
+def sweep(shard: int, clock: Callable[[], int], seconds_left: Callable[[], float]) -> int:
+    """Do what is due in a shard; returns how late the latest was, in milliseconds.
 
+    What there is no time left for is still due at the next run.
+    """
 
-def _sweep_shard(shard: int, clock: Callable[[], int], seconds_left: Callable[[], float]) -> int:
+    def attend_in_time(due: tuple[str, int]) -> int:
+        link_id, due_at = due
+        now = clock()
+        if seconds_left() > 0:
+            attend(link_id, now)
+        return now - due_at
+
     late = 0
     try:
-        for link_id, due_at in store.due_links(shard, clock(), MOST_PER_SHARD):
-            if seconds_left() < 0:
-                break
-            late = max(late, clock() - due_at)
-            attend(link_id, clock())
+        with ThreadPoolExecutor(THREADS) as pool:
+            for page in store.due_links(shard, clock()):
+                late = max(late, *pool.map(attend_in_time, page))
+                if seconds_left() <= 0:
+                    break
     except UnavailableError:
         telemetry.logger.warning("a shard was not swept to its end", shard=shard)
     return late
