@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -308,17 +309,17 @@ def founding(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-@pytest.fixture(scope="session")
-def clients() -> Iterator[tuple[Any, Any]]:
-    """DynamoDB and KMS with a key; made once, because that takes longer than a test."""
+@contextmanager
+def mocked_clients() -> Iterator[tuple[Any, Any]]:
+    """DynamoDB and KMS with a key."""
     with mock_aws():
         kms = boto3.client("kms")
         os.environ["SEALING_KEY"] = kms.create_key()["KeyMetadata"]["Arn"]
         yield boto3.resource("dynamodb"), kms
 
 
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
+@contextmanager
+def new_stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
     """Empty tables but for the sample events' API key, nothing cached, and a clock that stands."""
     stack = Stack(*clients)
     tables = [stack.dynamodb.create_table(**table_definition(t)) for t in resources("AWS::DynamoDB::Table")]
@@ -334,6 +335,19 @@ def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator
     yield stack
     for table in tables:
         table.delete()
+
+
+@pytest.fixture(scope="session")
+def clients() -> Iterator[tuple[Any, Any]]:
+    """Made once, because that takes longer than a test."""
+    with mocked_clients() as clients:
+        yield clients
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
+    with new_stack(monkeypatch, clients) as stack:
+        yield stack
 
 
 def _make_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
