@@ -28,6 +28,7 @@ _CONFIG = Config(
     connect_timeout=1,
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 2},
+    max_pool_connections=16,  # as many as sweep has threads
     # The calls are written here, typed and tested; checking each one again costs a tenth of its CPU.
     parameter_validation=False,
     # botocore would put together a long one for each call, twice.
