@@ -46,9 +46,12 @@ class _Logger:
             _print(line | {"xray_trace_id": root.removeprefix("Root=")} if root else line)
 
 
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _print(line: dict[str, Any]) -> None:
     # One write and one flush for a line, because a batch's messages are worked on side by side.
-    print(json.dumps(line, separators=(",", ":")) + "\n", end="", flush=True)  # noqa: T201 # how Lambda logs
+    print(_json(line) + "\n", end="", flush=True)  # noqa: T201 # how Lambda logs
 
 
 logger = _Logger(os.environ.get("LOG_LEVEL", "INFO"))
