@@ -1,7 +1,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench fairness deploy lock
+.PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench \
+	load costs due fairness deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -71,6 +72,15 @@ screenshots: build .local/emulator/.ready chromium ## Picture the link's page in
 PEERS := floor fastapi_mangum powertools
 bench: build .local/bench/runtime/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
 	@$(LOCAL) bench.run
+
+load: .venv/.ready ## Create and read links on the local stack at rising concurrency
+	@$(LOCAL) bench.load
+
+costs: .venv/.ready ## What links cost on AWS, which quotas bite, what memory pays
+	@$(LOCAL) bench.costs
+
+due: .venv/.ready ## How late sweep runs with ten million links pending
+	@$(LOCAL) bench.due
 
 fairness: .venv/.ready ## Time one account's events beside another's to a receiver that hangs, on the local stack
 	@$(LOCAL) bench.fairness

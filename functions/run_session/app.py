@@ -6,7 +6,7 @@ from typing import Any
 from latchkey import aws, queues, worker
 
 aws.dynamodb()
-aws.connectors()
+aws.functions()
 
 
 @queues.consumer

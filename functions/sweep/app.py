@@ -1,21 +1,41 @@
-"""Every minute: whatever is due."""
+"""Every minute: whatever is due. A shard with much to do is handed over to an invocation of its own."""
 
+import json
 import time
 from typing import Any
 
 from latchkey import aws, sweep, telemetry
+from latchkey.errors import UnavailableError
+from latchkey.links import DUE_SHARDS
 
 aws.dynamodb()
 # A link takes at most a few calls of 7 s: begun with less, it would not end before the function does.
 RESERVE_SECONDS = 25
 
 
-def _handle(_event: dict[str, Any], context: Any) -> dict[str, Any]:
+def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    alone = event.get("shard")  # of a shard that was handed over
+
+    def handed_over(shard: int) -> bool:
+        if alone is not None:
+            return False
+        payload = json.dumps({"shard": shard}).encode()
+        try:
+            with aws.unavailable_when_down():
+                aws.functions().invoke(
+                    FunctionName=context.function_name, InvocationType="Event", Payload=payload
+                )
+        except UnavailableError:
+            return False
+        return True
+
     late = sweep.sweep(
+        range(DUE_SHARDS) if alone is None else [alone],
         clock=lambda: time.time_ns() // 1_000_000,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS,
+        handed_over=handed_over,
     )
-    telemetry.logger.info("swept", lateMs=late)
+    telemetry.logger.info("swept", shard=alone, lateMs=late)
     telemetry.measure("SweepLateness", late)
     return {"lateMs": late}
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from latchkey import ids
+from latchkey.store import DUE_PAGE
 from tests.e2e.api import Api, Session, eventually, founding, link
 from tests.e2e.deployed import Deployed
 from tests.e2e.receiver import Receiver, receiving
@@ -159,6 +160,24 @@ def sweeps_sessions(deployed: Deployed, api: Api) -> bool:
     return soon(lambda: (session.view()["challenge"] or {"id": challenge})["id"] != challenge)
 
 
+def sweeps_much(deployed: Deployed, api: Api) -> bool:
+    """A shard with more than a page, which is why it is handed over."""
+    created = api.create(link(expiresIn=1)).json
+    row, table = deployed.link(created["linkId"]), deployed.table("LinksTable")
+    links = [created["linkId"] + str(n) for n in range(DUE_PAGE)]
+    with table.batch_writer() as batch:
+        for link_id in links:
+            batch.put_item(Item=row | {"pk": link_id})
+    try:
+        eventually(lambda: time.time() * 1000 > created["expiresAt"])
+        deployed.sweep()
+        return soon(lambda: all(deployed.link(link_id)["status"] == "expired" for link_id in links), 2 * SOON)
+    finally:
+        with table.batch_writer() as batch:
+            for link_id in links:
+                batch.delete_item(Key={"pk": link_id, "sk": row["sk"]})
+
+
 NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("CreateLink", "ReadApiKey", "dynamodb:GetItem"): creates_link,
     ("CreateLink", "PutLink", "dynamodb:PutItem"): creates_link,
@@ -218,6 +237,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("Sweep", "DeleteSecrets", "dynamodb:DeleteItem"): sweeps_ends,
     ("Sweep", "WakeDeliverer", "sqs:SendMessage"): sweeps_ends,
     ("Sweep", "WakeWorker", "sqs:SendMessage"): sweeps_sessions,
+    ("Sweep", "HandOver", "lambda:InvokeFunction"): sweeps_much,
 }
 # The emulator writes logs and traces, and reads the functions' queues, itself: these are held by the
 # template's tests alone.

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -69,6 +70,7 @@ class Answer:
 class Context:
     """What Lambda hands to a handler beside the event."""
 
+    function_name = "latchkey-sweep"
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
     remaining_ms = 300_000
 
@@ -77,14 +79,28 @@ class Context:
 
 
 class Connectors:
-    """Lambda, as far as connectors need it: calls the sandbox, or what a test has put in its place."""
+    """Lambda, as far as connectors need it: calls the sandbox, or what a test has put in its place.
+
+    Also keeps what sweep hands over to other sweeps.
+    """
 
     def __init__(self) -> None:
         self.called: list[dict[str, Any]] = []
+        self.handed_over: list[dict[str, Any]] = []
         self.reply: Callable[[dict[str, Any]], Any] = lambda request: sandbox.lambda_handler(request, None)
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 # boto3's names
+    def invoke(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803 # boto3's names, as the two below
+        Payload: bytes,  # noqa: N803
+        InvocationType: str = "RequestResponse",  # noqa: N803
+    ) -> dict[str, Any]:
         request = json.loads(Payload)
+        if InvocationType == "Event":
+            assert FunctionName == Context.function_name
+            self.handed_over.append(request)
+            return {}
         self.called.append(request | {"function": FunctionName})
         try:
             reply = self.reply(request)
@@ -265,9 +281,12 @@ class Stack:
         failures = handler({"Records": records}, Context())["batchItemFailures"]
         return [failure["itemIdentifier"] for failure in failures]
 
-    def sweep(self) -> int:
+    def sweep(self, handed_over: bool = True) -> int:
+        """Sweep, and by default what it hands over too; returns how late the latest link was."""
         handler = importlib.import_module("functions.sweep.app").lambda_handler
         late: int = handler(sample_event("sweep"), Context())["lateMs"]
+        while handed_over and self.connectors.handed_over:
+            late = max(late, handler(self.connectors.handed_over.pop(), Context())["lateMs"])
         return late
 
     def deliver(self) -> int:
@@ -316,17 +335,17 @@ def founding(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-@pytest.fixture(scope="session")
-def clients() -> Iterator[tuple[Any, Any]]:
-    """DynamoDB and KMS with a key; made once, because that takes longer than a test."""
+@contextmanager
+def mocked_clients() -> Iterator[tuple[Any, Any]]:
+    """DynamoDB and KMS with a key."""
     with mock_aws():
         kms = boto3.client("kms")
         os.environ["SEALING_KEY"] = kms.create_key()["KeyMetadata"]["Arn"]
         yield boto3.resource("dynamodb"), kms
 
 
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
+@contextmanager
+def new_stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
     """Empty tables but for the sample events' API key, nothing cached, and a clock that stands."""
     stack = Stack(*clients)
     handler: Any = telemetry.logger.registered_handler
@@ -336,7 +355,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator
     auth._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
-    monkeypatch.setattr(aws, "connectors", lambda: stack.connectors)
+    monkeypatch.setattr(aws, "functions", lambda: stack.connectors)
     monkeypatch.setattr(aws, "sqs", lambda: stack.queues)
     stack.forget_settings()
     monkeypatch.setattr("time.time_ns", lambda: stack.now * 1_000_000)
@@ -344,6 +363,19 @@ def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator
     yield stack
     for table in tables:
         table.delete()
+
+
+@pytest.fixture(scope="session")
+def clients() -> Iterator[tuple[Any, Any]]:
+    """Made once, because that takes longer than a test."""
+    with mocked_clients() as clients:
+        yield clients
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iterator[Stack]:
+    with new_stack(monkeypatch, clients) as stack:
+        yield stack
 
 
 def _make_atomic(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import batched
 from typing import Any
 
 import pytest
@@ -100,13 +101,14 @@ class Memory:
         assert claimed.due_at() == min(session.ends_at, now + NUDGE_MS)  # what the real one writes
         return self._put(claimed)
 
-    def due_links(self, shard: int, now: int, most: int) -> list[tuple[str, int]]:
+    def due_links(self, shard: int, now: int) -> Iterator[list[tuple[str, int]]]:
         due = sorted(
             (int(item["dueAt"]["N"]), link_id)
             for link_id, item in self.items.items()
             if "dueAt" in item and item["dueShard"]["N"] == str(shard)
         )
-        return [(link_id, at) for at, link_id in due if at <= now][:most]
+        found = [(link_id, at) for at, link_id in due if at <= now]
+        return (list(page) for page in batched(found, store.DUE_PAGE, strict=False))
 
     def put_secret(self, link: Link, row: str, sealed: Sealed) -> None:
         self.secrets[link.link_id][row] = sealed
@@ -235,7 +237,7 @@ def simulation() -> Iterator[Simulation]:
         connectors = _Client(faults, world.connectors, "invoke")
         patch.setattr(aws, "kms", lambda: kms)
         patch.setattr(aws, "sqs", lambda: sqs)
-        patch.setattr(aws, "connectors", lambda: connectors)
+        patch.setattr(aws, "functions", lambda: connectors)
         patch.setattr(sender, "send", faults.wrap(world.receiver.send))
         patch.setattr("time.time_ns", lambda: world.now * 1_000_000)
         for variable in ("SESSION_QUEUE", "WEBHOOK_QUEUE", "SEALING_KEY"):

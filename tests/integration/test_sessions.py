@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
+from latchkey import store
+from latchkey.links import Link
 from tests.integration.conftest import LOGIN, Context, Stack, founding, operations
 
 READ, WRITE, BILLS = "paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read"
@@ -298,6 +301,55 @@ def test_an_answer_after_the_sessions_end_is_refused(stack: Stack) -> None:
     late = {"challengeId": challenge["id"], "input": LOGIN}
     assert stack.client(token, "POST /link/session/input", late).status == 409
     assert stack.client(token, "POST /link/session/cancel").status == 409
+
+
+def expired(stack: Stack) -> int:
+    return sum(row["status"] == "expired" for row in stack.links())
+
+
+@pytest.fixture
+def due_together(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A shard with three pages of links to expire, and their number."""
+    monkeypatch.setattr(store, "DUE_PAGE", 2)
+    monkeypatch.setattr(Link, "due_shard", lambda _: 7)
+    for _ in range(6):
+        stack.create(link(expiresIn=1))
+    stack.now += 1000
+    return 6
+
+
+@pytest.mark.usefixtures("due_together")
+def test_sweep_hands_over_a_shard_with_much_to_do(stack: Stack) -> None:
+    stack.sweep(handed_over=False)
+    assert expired(stack) == 0
+    assert stack.connectors.handed_over == [{"shard": 7}]
+
+
+def test_what_was_handed_over_is_swept_page_after_page(stack: Stack, due_together: int) -> None:
+    stack.sweep()
+    assert expired(stack) == due_together
+
+
+def test_sweep_keeps_a_shard_that_it_cannot_hand_over(
+    stack: Stack, due_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="lambda")
+
+    monkeypatch.setattr(stack.connectors, "invoke", unreachable)
+    stack.sweep()
+    assert expired(stack) == due_together
+
+
+def test_sweep_begins_nothing_that_it_has_no_time_for(
+    stack: Stack, due_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, "remaining_ms", 25_000)
+    stack.sweep()
+    assert expired(stack) == 0
+    monkeypatch.setattr(Context, "remaining_ms", 80_000)
+    stack.sweep()
+    assert expired(stack) == due_together
 
 
 def test_sweep_finds_a_session_whose_message_was_lost(stack: Stack) -> None:

@@ -23,13 +23,21 @@ def actions(statement: dict[str, Any]) -> list[str]:
     return [action] if isinstance(action, str) else action
 
 
+_ANY_FUNCTION = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:"
+
+
 def targets(statement: dict[str, Any]) -> list[str]:
-    """Logical ids of what a statement names: by ARN, or an index of a table."""
+    """Logical ids of what a statement names: by ARN, an index of a table, or a function by its name."""
+    by_name = {f["FunctionName"]["Sub"]: name for name, f in FUNCTIONS.items() if "FunctionName" in f}
     named = statement["Resource"]
     found = []
     for resource in named if isinstance(named, list) else [named]:
         if resource != "*":
             ((kind, text),) = resource.items()
+            function = re.fullmatch(f"{re.escape(_ANY_FUNCTION)}(.+)", text)
+            if function:
+                found.append(by_name[function[1]])
+                continue
             pattern = r"(\w+)\.Arn" if kind == "GetAtt" else r"\$\{(\w+)\.Arn\}/index/\w+"
             match = re.fullmatch(pattern, text)
             assert match, text

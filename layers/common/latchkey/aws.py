@@ -28,6 +28,7 @@ _CONFIG = Config(
     connect_timeout=1,
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 2},
+    max_pool_connections=16,  # as many as sweep has threads
     # The calls are written here, typed and tested; checking each one again costs a tenth of its CPU.
     parameter_validation=False,
     # botocore would put together a long one for each call, twice.
@@ -90,8 +91,8 @@ def sqs() -> "SQSClient":
 
 
 @functools.cache
-def connectors() -> "LambdaClient":
-    """A Lambda client that waits for a connector's reply, and calls once: a call may be a write."""
+def functions() -> "LambdaClient":
+    """A Lambda client that waits as long as a connector may take, and calls once: a call may be a write."""
     from latchkey.connector_protocol import MAX_CALL_SECONDS  # and with it the rules of every request
 
     patient = Config(read_timeout=MAX_CALL_SECONDS, retries={"total_max_attempts": 1})

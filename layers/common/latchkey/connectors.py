@@ -68,7 +68,7 @@ def _invoke(function: str, request: bytes) -> bytes:
     """One call, which is never repeated once the connector may have begun."""
     for wait in (*THROTTLED_WAITS, None):
         try:
-            answer = aws.connectors().invoke(FunctionName=function, Payload=request)
+            answer = aws.functions().invoke(FunctionName=function, Payload=request)
             break
         except (ConnectTimeoutError, EndpointConnectionError) as error:
             raise ConnectorUnreachableError("no connection to Lambda") from error

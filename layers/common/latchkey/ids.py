@@ -9,6 +9,7 @@ import secrets
 import zlib
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # half the divisions
 _ID_BYTES = 16  # 128 bits
 _ID_CHARS = 22  # 62**22 > 2**128
 
@@ -18,11 +19,11 @@ _KEY_PREFIXES = {"lk_live_": True, "lk_test_": False}
 
 
 def _base62(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 62)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range(0, width, 2):
+        number, pair = divmod(number, 62 * 62)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))[-width:]
 
 
 def _random(size: int, width: int) -> str:

@@ -22,6 +22,7 @@ LINK_ROW = "link"
 API_KEY_ROW = "key"
 ACCOUNT_ROW = "account"
 HOST_ROW = "host"
+DUE_PAGE = 100  # links that are due, in one query: 1 s of work for a sweep
 MAX_ROUNDS = 8  # of a change that other writers keep getting ahead of
 
 
@@ -315,17 +316,16 @@ def list_links(
     return links, _row(answer["LastEvaluatedKey"]) if "LastEvaluatedKey" in answer else None
 
 
-def due_links(shard: int, now: int, most: int) -> list[tuple[str, int]]:
-    """Ids of links of one shard that need attention, and since when; the longest due first."""
-    with aws.unavailable_when_down():
-        answer = aws.dynamodb().query(
-            TableName=settings().links_table,
-            IndexName="due",
-            KeyConditionExpression="dueShard = :shard AND dueAt <= :now",
-            ExpressionAttributeValues=_item({":shard": shard, ":now": now}),
-            Limit=most,
-        )
-    return [(row["pk"], row["dueAt"]) for row in map(_row, answer["Items"])]
+def due_links(shard: int, now: int) -> Iterator[list[tuple[str, int]]]:
+    """Ids of the links of a shard that need attention, and since when; in pages, the longest due first."""
+    query: dict[str, Any] = {
+        "TableName": settings().links_table,
+        "IndexName": "due",
+        "KeyConditionExpression": "dueShard = :shard AND dueAt <= :now",
+        "ExpressionAttributeValues": _item({":shard": shard, ":now": now}),
+        "Limit": DUE_PAGE,
+    }
+    return ([(row["pk"], row["dueAt"]) for row in page] for page in _pages(query) if page)
 
 
 # --- Accounts ------------------------------------------------------------------------------------
@@ -440,10 +440,14 @@ def secret_rows(link: Link) -> Iterator[str]:
         "ProjectionExpression": "sk",
         "ConsistentRead": True,
     }
+    return (row["sk"] for page in _pages(query) for row in page)
+
+
+def _pages(query: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     while True:
         with aws.unavailable_when_down():
             answer = aws.dynamodb().query(**query)
-        yield from (row["sk"] for row in map(_row, answer["Items"]))
+        yield [_row(item) for item in answer["Items"]]
         if "LastEvaluatedKey" not in answer:
             return
-        query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        query = query | {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

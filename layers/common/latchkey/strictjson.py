@@ -32,6 +32,7 @@ def _fraction(text: str) -> float:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_fraction)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _check_depth(value: Any) -> None:
@@ -75,4 +76,4 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 def canonical(value: Any) -> bytes:
     """The same bytes for the same JSON value, whatever its key order and white space were."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _CANONICAL.encode(value).encode()

@@ -4,34 +4,45 @@ Each link is read again and written under conditions, so that sweeping twice, la
 worker does no harm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from latchkey import ending, queues, sessions, store, telemetry
 from latchkey.errors import UnavailableError
-from latchkey.links import DUE_SHARDS, OPEN, as_of
+from latchkey.links import OPEN, as_of
 
-# Of one shard in one run: 16 x 500 links. What is left over is still due at the next run.
-MOST_PER_SHARD = 500
 THREADS = 16
 
 
-def sweep(clock: Callable[[], int], seconds_left: Callable[[], float]) -> int:
-    """Do what is due; returns how late the latest was, in milliseconds."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return max(pool.map(lambda shard: _sweep_shard(shard, clock, seconds_left), range(DUE_SHARDS)))
+def sweep(
+    shards: Iterable[int],
+    clock: Callable[[], int],
+    seconds_left: Callable[[], float],
+    handed_over: Callable[[int], bool],
+) -> int:
+    """Do what is due in the shards; returns how late the latest was, in milliseconds.
 
-
-def _sweep_shard(shard: int, clock: Callable[[], int], seconds_left: Callable[[], float]) -> int:
+    A shard with a full page is handed over if it can be: one sweep of all would not keep up (docs/costs.md).
+    What there is no time left for is still due at the next run.
+    """
     late = 0
-    try:
-        for link_id, due_at in store.due_links(shard, clock(), MOST_PER_SHARD):
-            if seconds_left() < 0:
-                break
-            late = max(late, clock() - due_at)
-            attend(link_id, clock())
-    except UnavailableError:
-        telemetry.logger.warning("a shard was not swept to its end", shard=shard)
+
+    def attend_in_time(due: tuple[str, int]) -> int:
+        link_id, due_at = due
+        now = clock()
+        if seconds_left() > 0:
+            attend(link_id, now)
+        return now - due_at
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for shard in shards:
+            try:
+                for page in store.due_links(shard, clock()):
+                    if seconds_left() <= 0 or (len(page) == store.DUE_PAGE and handed_over(shard)):
+                        break
+                    late = max(late, *pool.map(attend_in_time, page))
+            except UnavailableError:
+                telemetry.logger.warning("a shard was not swept to its end", shard=shard)
     return late
 
 
