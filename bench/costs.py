@@ -305,11 +305,11 @@ def print_costs(phases: dict[str, Phase]) -> None:
         calls = phase.calls.total()
         print(f"| {name} | {len(phase.invocations)} | {calls} | {units or 0} | {phase.reads:g} |")
     month = 30 * 86_400
-    sweeps = DUE_SHARDS * month / 60
-    idle = Invocation("sweep", Counter(DynamoDB=1))
+    sweeps = month / 60
+    idle = Invocation("sweep", Counter(DynamoDB=DUE_SHARDS))
     memory = memory_of("sweep")
     gb_seconds = sweeps * duration(idle, memory, 0) / 1000 * memory / 1024
-    fixed = sweeps * (PRICES["schedule"] + PRICES["Lambda request"] + PRICES["read unit"] / 2)
+    fixed = sweeps * (PRICES["schedule"] + PRICES["Lambda request"] + DUE_SHARDS * PRICES["read unit"] / 2)
     fixed += gb_seconds * PRICES["Lambda GB-second"] + sweeps * LOG_BYTES / 1e9 * PRICES["log GB"]
     print(f"\nA month without a link: {fixed + 1:.2f} dollars, for {sweeps:.0f} sweeps and the key of KMS.")
     routed = {e["CodeUri"] for e in resources("AWS::Serverless::Function").values() if _is_routed(e)}
@@ -359,7 +359,7 @@ def print_quotas(phases: dict[str, Phase]) -> None:
             DUE_SHARDS * 1000 / whole_life["due"],
             f"links a second through their life: {DUE_SHARDS} keys of `due` take 1000 write units each, "
             f"a life {whole_life['due']}",
-            "DUE_SHARDS and its schedules; links written before stay where they are",
+            "DUE_SHARDS: links written before stay where they are",
         ),
         (
             senders / attempt,
@@ -410,7 +410,7 @@ def print_memory(phases: dict[str, Phase]) -> None:
         ("run_session", worker, COLD_SHARE, 0),
         ("deliver_webhook, one", deliver, COLD_SHARE, 0),
         ("deliver_webhook, each of 10", deliver, 0.0, 10),
-        ("sweep, each of 16", expire, 0.0, THREADS),
+        ("sweep, each of 16 links", expire, 0.0, THREADS),
     ]
     for name, invocation, cold_share, together in lines:
         cells, products = [], {}

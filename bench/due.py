@@ -2,7 +2,8 @@
 
 A simulation of the `due` index, second by second. Links fall due at a rate, spread evenly over the shards (a
 hash does that). Each minute every sweep takes what was due when it began, the longest due first, until that
-is done or its time is over. How long a link takes it is measured: see `bench.costs`.
+is done or its time is over. Each full shard has a sweep of its own: as many run at once as there are shards.
+How long a link takes is measured: see `bench.costs`.
 """
 
 from collections import deque
@@ -24,8 +25,6 @@ class Plan:
     name: str
     sweeps: int  # that run at once; each has as many shards as any other
     per_second: float  # links that one sweep gets done
-    window: int = WINDOW
-    most: float = float("inf")  # links of one sweep in one run
 
 
 def rate(memory: int, ms_cpu: float, ms_waiting: float) -> float:
@@ -38,16 +37,16 @@ def lateness(plan: Plan, due_per_second: float, seconds: int) -> tuple[float, fl
     """The longest that a link waited for its sweep, and the links still due, after so many seconds."""
     waiting: deque[tuple[int, float]] = deque()  # of one sweep: when due, how many
     arriving = due_per_second / plan.sweeps
-    latest, known, left = 0.0, -1, 0.0
+    latest, known = 0.0, -1
     for second in range(seconds):
         if second % MINUTE == 0:
-            known, left = second, plan.most  # it asks once, when it begins
-        if second % MINUTE < plan.window:
-            able = min(plan.per_second, left)
+            known = second  # it asks once, when it begins
+        if second % MINUTE < WINDOW:
+            able = plan.per_second
             while able > 0 and waiting and waiting[0][0] < known:
                 due_at, count = waiting.popleft()
                 done = min(able, count)
-                able, left = able - done, left - done
+                able -= done
                 latest = max(latest, second - due_at)
                 if count > done:
                     waiting.appendleft((due_at, count - done))
@@ -66,11 +65,14 @@ def main() -> None:
         f"{ms_waiting:.0f} ms of waiting.\n"
     )
     plans = [
-        Plan("one sweep, 512 MB, 30 s, 500 a shard", 1, rate(512, ms_cpu, ms_waiting), 30, DUE_SHARDS * 500),
-        *(
-            Plan(f"{shards} sweeps, {size} MB", shards, rate(size, ms_cpu, ms_waiting))
-            for size, shards in [(512, DUE_SHARDS), (memory, DUE_SHARDS), (memory, 64), (memory, 128)]
-        ),
+        Plan(f"{shards} at once, {size} MB", shards, rate(size, ms_cpu, ms_waiting))
+        for size, shards in [
+            (memory, 1),
+            (512, DUE_SHARDS),
+            (memory, DUE_SHARDS),
+            (memory, 64),
+            (memory, 128),
+        ]
     ]
     loads = {
         "100/s": 100.0,
@@ -79,7 +81,7 @@ def main() -> None:
         "10,000/s": 10_000.0,
     }
     print("Latest after an hour of links falling due (and links left over), in seconds:\n")
-    print("| | links a second | " + " | ".join(loads) + " |")
+    print("| sweeps | links a second | " + " | ".join(loads) + " |")
     print("|---|---:|" + "---:|" * len(loads))
     for plan in plans:
         cells = []
@@ -87,7 +89,7 @@ def main() -> None:
             late, left = lateness(plan, due, 3600)
             over = f" ({left:,.0f})" if late > PROMISE else ""
             cells.append(f"{late:,.0f}{over}")
-        most = plan.sweeps * min(plan.per_second * plan.window, plan.most) / MINUTE
+        most = plan.sweeps * plan.per_second * WINDOW / MINUTE
         print(f"| {plan.name} | {most:,.0f} | " + " | ".join(cells) + " |")
     one = Plan("", 1, rate(memory, ms_cpu, ms_waiting))
     print(f"\nSweeps at once, of {memory} MB, that keep the latest within {PROMISE} s:")

@@ -164,18 +164,17 @@ def main() -> int:
         per_second = load.level(concurrency, options.pairs, options.seconds)
         best = max(best, (per_second, concurrency, load.used), key=lambda level: level[0])
     per_second, concurrency, used = best
-    most = max(used, key=lambda name: used[name])
+    ms = {name: 1000 * share / per_second for name, share in used.items()}
+    cpus = os.cpu_count() or 1
+    # The emulator is one process of Python, which fills one CPU at most; the functions are many.
+    alone = {"emulator": 1000 / ms["emulator"], "functions": 1000 * cpus / ms["functions"]}
+    lowest = min(alone, key=lambda name: alone[name])
     print(
-        f"\nThe ceiling is {per_second:.0f} requests a second, at {concurrency} at once. There "
-        + ", ".join(f"the {name} used {share:.2f}" for name, share in used.items())
-        + f" of {os.cpu_count()} cores"
-        + (
-            ": the ceiling is the emulator's one process."
-            if used["emulator"] > 0.8
-            else f": all are taken, most by the {most}."
-            if sum(used.values()) > 0.8 * (os.cpu_count() or 1)
-            else ": nobody's CPU is full; other programs share it, or they wait for one another."
-        )
+        f"\nThe ceiling is {per_second:.0f} requests a second, at {concurrency} at once. A request takes "
+        f"{ms['emulator']:.1f} ms of the emulator's CPU, {ms['functions']:.1f} ms of the functions' and "
+        f"{ms['client']:.1f} ms of the client's. With {cpus} CPUs to itself the emulator would end at "
+        f"{alone['emulator']:.0f} a second, the functions at {alone['functions']:.0f}: "
+        f"{'the emulator is' if lowest == 'emulator' else 'the functions are'} the ceiling."
     )
     return 0 if load.check_stored() else 1
 

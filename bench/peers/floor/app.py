@@ -1,4 +1,4 @@
-"""The floor: json, boto3 and the writes; no key check, no validation, no sealing, no telemetry."""
+"""The floor: json, boto3 and the writes or the one read; no key check, validation, sealing or telemetry."""
 
 import json
 import os
@@ -11,6 +11,10 @@ dynamodb = boto3.client("dynamodb")
 
 
 def lambda_handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    if "body" not in event:
+        key = {"pk": {"S": event["pathParameters"]["linkId"]}}
+        found = dynamodb.get_item(TableName="Links", Key=key, ConsistentRead=True)
+        return {"statusCode": 200 if "Item" in found else 404}
     request = json.loads(event["body"])
     link_id = f"link_{os.urandom(16).hex()}"
     now = int(time.time() * 1000)
