@@ -68,8 +68,8 @@
     return made;
   };
 
-  const STATUS = { pending: "Waiting", running: "In progress", succeeded: "Done", failed: "Failed", skipped: "Not done" };
-  const drawSteps = (view, operations) => {
+  const STATUS = { pending: "Waiting", running: "In progress", succeeded: "Done", skipped: "Not done" };
+  const drawSteps = (view, operations, failed = "Failed") => {
     if (view === "failed" && operations.every(({ status }) => status === "skipped")) return; // nothing was begun
     const list = $(view).querySelector(".steps");
     operations.forEach(({ description, status }, index) => {
@@ -77,9 +77,10 @@
         element("li", {}, element("span", { dir: "auto" }, description), element("small", {})),
       );
       if (item.dataset.status === status) return;
-      if (item.dataset.status) $("live").textContent = `${description}: ${STATUS[status]}`;
+      const text = STATUS[status] ?? failed;
+      if (item.dataset.status) $("live").textContent = `${description}: ${text}`;
       item.dataset.status = status;
-      item.lastChild.textContent = STATUS[status];
+      item.lastChild.textContent = text;
     });
   };
 
@@ -153,7 +154,7 @@
     } else {
       const [title, advice] = reason(session.error?.code);
       $("failed").querySelector("h1 + p").textContent = advice;
-      drawSteps("failed", session.operations);
+      drawSteps("failed", session.operations, session.error?.code === "OUTCOME_UNKNOWN" ? "Not known" : undefined);
       show("failed", title);
       return;
     }

@@ -32,7 +32,7 @@ LOGIN_FIELDS = {
     "password": {
         "type": "string",
         "title": "Password",
-        "description": "1 to 100 characters",
+        "description": 'the password of a sandbox user, "pass_good"',
         "format": "password",
         "writeOnly": True,
         "minLength": 1,

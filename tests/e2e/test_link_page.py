@@ -97,6 +97,12 @@ def test_every_state_is_for_everyone(visit: OpenWindow, state: str) -> None:
     assert "clm_" not in user.page.url
 
 
+def test_a_write_whose_outcome_is_unknown_is_not_called_failed(visit: OpenWindow) -> None:
+    user = visit()
+    STATES["failed-outcome-unknown"](user)
+    expect(user.page.locator("#failed li small")).to_have_text(["Not known"])
+
+
 def violations(page: Page) -> list[str]:
     """What axe finds fault with, each with the elements that have it."""
     found = page.evaluate("axe.run().then(({violations}) => violations)")
