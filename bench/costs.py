@@ -35,6 +35,9 @@ PRICES = {
     "write unit": 0.625e-6,  # DynamoDB on demand
     "read unit": 0.125e-6,
     "KMS request": 3.00e-6,
+    "KMS key": 1.00,  # a month, as the two below
+    "alarm": 0.10,
+    "metric": 0.30,  # each name with each set of dimensions, in months in which it is written
     "SQS request": 0.50e-6,  # standard 0.40, and 0.10 for message groups
     "log GB": 0.50,  # CloudWatch Logs, taken in
     "trace": 5.00e-6,  # X-Ray
@@ -55,6 +58,7 @@ COLD_SHARE = 0.01  # of invocations
 POLLS = 20  # GET /link/session by a client during a session
 TRACED = 0.05  # X-Ray's default, beyond one request a second
 LOG_BYTES = 700  # of one invocation: our lines, Lambda's START, END and REPORT, the gateway's access line
+IDLE_POLLERS, LONG_POLL = 5, 20  # of Lambda for each queue; seconds
 KMS_USES = DATA_KEY_USES / 10  # that a data key comes to before its 5 minutes are over
 
 WHOLE_CPU = 1769  # MB
@@ -311,7 +315,18 @@ def print_costs(phases: dict[str, Phase]) -> None:
     gb_seconds = sweeps * duration(idle, memory, 0) / 1000 * memory / 1024
     fixed = sweeps * (PRICES["schedule"] + PRICES["Lambda request"] + DUE_SHARDS * PRICES["read unit"] / 2)
     fixed += gb_seconds * PRICES["Lambda GB-second"] + sweeps * LOG_BYTES / 1e9 * PRICES["log GB"]
-    print(f"\nA month without a link: {fixed + 1:.2f} dollars, for {sweeps:.0f} sweeps and the key of KMS.")
+    consumers = [name for name, e in resources("AWS::Serverless::Function").items() if _is_consumer(e)]
+    polls = len(consumers) * IDLE_POLLERS * month / LONG_POLL
+    alarms = len(resources("AWS::CloudWatch::Alarm"))
+    idle_costs = {
+        f"{sweeps:.0f} sweeps": fixed,
+        f"Lambda's polling of {len(consumers)} queues": polls * PRICES["SQS request"],
+        f"{alarms} alarms": alarms * PRICES["alarm"],
+        "sweep's metric": PRICES["metric"],
+        "the key of KMS": PRICES["KMS key"],
+    }
+    listed = ", ".join(f"{dollars:.2f} for {what}" for what, dollars in idle_costs.items())
+    print(f"\nA month without a link: {sum(idle_costs.values()):.2f} dollars: {listed}.")
     routed = {e["CodeUri"] for e in resources("AWS::Serverless::Function").values() if _is_routed(e)}
     kept = len(routed) * memory_of("create_link") / 1024 * month * PRICES["snapshot GB-second"]
     print(f"Snapshots (SNAPSTART=yes): {kept:.0f} dollars a month to keep {len(routed)} of them.")
@@ -319,6 +334,10 @@ def print_costs(phases: dict[str, Phase]) -> None:
 
 def _is_routed(function: dict[str, Any]) -> bool:
     return any(event["Type"] == "HttpApi" for event in function.get("Events", {}).values())
+
+
+def _is_consumer(function: dict[str, Any]) -> bool:
+    return any(event["Type"] == "SQS" for event in function.get("Events", {}).values())
 
 
 def print_quotas(phases: dict[str, Phase]) -> None:
@@ -378,8 +397,8 @@ def print_quotas(phases: dict[str, Phase]) -> None:
         ),
         (10_000, "requests a second: API Gateway's quota for an account and region", "the quota"),
         (
-            20_000 * KMS_USES,
-            f"sealings a second: KMS's 20,000 requests, one for {KMS_USES:.0f} sealings",
+            10_000 * KMS_USES,
+            f"sealings a second: KMS's 10,000 requests (us-east-1 has more), one for {KMS_USES:.0f} sealings",
             "nothing",
         ),
     ]

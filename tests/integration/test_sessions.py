@@ -8,7 +8,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from latchkey import store
 from latchkey.links import Link
-from tests.integration.conftest import LOGIN, Context, Stack, founding, operations
+from tests.integration.conftest import LOGIN, Context, Output, Stack, founding, operations
+from tests.template import resources
 
 READ, WRITE, BILLS = "paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read"
 
@@ -350,6 +351,19 @@ def test_sweep_begins_nothing_that_it_has_no_time_for(
     monkeypatch.setattr(Context, "remaining_ms", 80_000)
     stack.sweep()
     assert expired(stack) == due_together
+
+
+def test_sweep_tells_its_alarm_how_late_it_is(stack: Stack, output: Output) -> None:
+    alarm = resources("AWS::CloudWatch::Alarm")["SweepAlarm"]
+    stack.create(link(expiresIn=1))
+    stack.now += 1000 + alarm["Threshold"] + 1
+    stack.sweep()
+    (metric,) = [line for line in output.lines if alarm["MetricName"] in line]
+    assert metric[alarm["MetricName"]] == [alarm["Threshold"] + 1]
+    (kept,) = metric["_aws"]["CloudWatchMetrics"]
+    assert kept["Namespace"] == alarm["Namespace"]
+    assert kept["Dimensions"] == [[dimension["Name"] for dimension in alarm["Dimensions"]]]
+    assert alarm["TreatMissingData"] == "breaching"  # no word from sweep is worse than late
 
 
 def test_sweep_finds_a_session_whose_message_was_lost(stack: Stack) -> None:
