@@ -13,8 +13,16 @@ aws.dynamodb()
 RESERVE_SECONDS = 25
 
 
+def _clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     alone = event.get("shard")  # of a shard that was handed over
+    minute = _clock() // 60_000
+    every = [
+        (minute + n) % DUE_SHARDS for n in range(DUE_SHARDS)
+    ]  # none is always the last, for want of time
 
     def handed_over(shard: int) -> bool:
         if alone is not None:
@@ -30,8 +38,8 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return True
 
     late = sweep.sweep(
-        range(DUE_SHARDS) if alone is None else [alone],
-        clock=lambda: time.time_ns() // 1_000_000,
+        every if alone is None else [alone],
+        clock=_clock,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS,
         handed_over=handed_over,
     )

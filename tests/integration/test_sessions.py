@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from latchkey import store
-from latchkey.links import Link
+from latchkey.links import DUE_SHARDS, Link
 from tests.integration.conftest import LOGIN, Context, Output, Stack, founding, operations
 from tests.template import resources
 
@@ -351,6 +351,16 @@ def test_sweep_begins_nothing_that_it_has_no_time_for(
     monkeypatch.setattr(Context, "remaining_ms", 80_000)
     stack.sweep()
     assert expired(stack) == due_together
+
+
+def test_no_shard_is_always_the_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[list[int]] = []
+    monkeypatch.setattr("latchkey.sweep.sweep", lambda shards, **_: orders.append(shards) or 0)
+    for _ in range(DUE_SHARDS):
+        stack.sweep()
+        stack.now += 60_000
+    assert all(sorted(order) == list(range(DUE_SHARDS)) for order in orders)
+    assert {order[-1] for order in orders} == set(range(DUE_SHARDS))
 
 
 def test_sweep_tells_its_alarm_how_late_it_is(stack: Stack, output: Output) -> None:
