@@ -32,7 +32,7 @@ LOGIN_FIELDS = {
     "password": {
         "type": "string",
         "title": "Password",
-        "description": 'the password of a sandbox user, "pass_good"',
+        "description": "the password of a user of the sandbox",
         "format": "password",
         "writeOnly": True,
         "minLength": 1,

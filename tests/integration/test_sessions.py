@@ -355,7 +355,12 @@ def test_sweep_begins_nothing_that_it_has_no_time_for(
 
 def test_no_shard_is_always_the_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[list[int]] = []
-    monkeypatch.setattr("latchkey.sweep.sweep", lambda shards, **_: orders.append(shards) or 0)
+
+    def ordered(shards: list[int], **_: object) -> int:
+        orders.append(shards)
+        return 0
+
+    monkeypatch.setattr("latchkey.sweep.sweep", ordered)
     for _ in range(DUE_SHARDS):
         stack.sweep()
         stack.now += 60_000
