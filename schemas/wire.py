@@ -493,9 +493,17 @@ def openapi() -> dict[str, Any]:
                     "operationId": "claimLink",
                     "summary": "Begin the one session of the link that a claim code opens",
                     "security": [],
+                    "parameters": [
+                        _header_parameter(
+                            "Idempotency-Key",
+                            "Makes it safe to repeat a claim whose answer was lost: the same key gets the "
+                            "same session again. Make it random: with the code, it opens the session.",
+                            {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[ -~]*$"},
+                        )
+                    ],
                     "requestBody": {"required": True, "content": _json("ClaimRequest")},
                     "responses": {
-                        "200": _answer("The session", "ClaimedLink", "Cache-Control"),
+                        "200": _answer("The session", "ClaimedLink", "Cache-Control", "Idempotent-Replayed"),
                         **_errors(400, 404, 409, 410, 413, 415),
                     },
                 }

@@ -1,21 +1,31 @@
 """POST /link/claim."""
 
+import hmac
+
 from latchkey import http, ids, queues, store
 from latchkey.errors import ConflictError, GoneError, NotFoundError, ValidationFailedError
 from latchkey.links import Session
 from latchkey.settings import settings
-from latchkey.validation import claim_issues
+from latchkey.validation import claim_issues, idempotency_key_issues
 from latchkey.views import claimed_view
+
+# Who knows the code and the key has the session: the key must not be guessed by others who have the link.
+MIN_KEY_CHARS = 16
 
 
 @http.public
 def lambda_handler(request: http.Request) -> http.Response:
-    """Begin the one session of the link that a claim code opens."""
+    """Begin the one session of the link that a claim code opens.
+
+    A client whose answer was lost claims again with the same Idempotency-Key, and gets the same answer.
+    """
     body = request.json_object()
-    if issues := claim_issues(body):
+    key = request.header("idempotency-key")
+    if issues := claim_issues(body) + idempotency_key_issues(key, least=MIN_KEY_CHARS):
         raise ValidationFailedError(issues)
     link_id = ids.link_id(body["code"])
-    token = ids.new_client_token(link_id)
+    token = ids.new_client_token(link_id) if key is None else ids.derived_client_token(body["code"], key)
+    replayed = False
     session = Session(
         claimed_at=request.now,
         ends_at=request.now + 1000 * settings().session_seconds,
@@ -26,8 +36,12 @@ def lambda_handler(request: http.Request) -> http.Response:
     except NotFoundError:
         raise NotFoundError("No link has this claim code") from None
     except store.SupersededError as error:
-        if error.link.session is not None:
+        link = error.link
+        if link.session is None:
+            raise GoneError("The link was canceled or has expired; ask for a new one") from None
+        if not hmac.compare_digest(link.session.token_hash, session.token_hash):
             raise ConflictError("The link was claimed before") from None
-        raise GoneError("The link was canceled or has expired; ask for a new one") from None
+        replayed = True
     queues.wake_worker(link)
-    return http.answer(200, claimed_view(link, token), log={"linkId": link_id})
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    return http.answer(200, claimed_view(link, token), headers, {"linkId": link_id})

@@ -3,9 +3,9 @@
 from latchkey import http, telemetry
 from latchkey.catalogue import providers
 from latchkey.create import create_link
-from latchkey.errors import Issue, LatchkeyError, ValidationFailedError
+from latchkey.errors import LatchkeyError, ValidationFailedError
 from latchkey.settings import settings
-from latchkey.validation import Rules, create_link_issues
+from latchkey.validation import Rules, create_link_issues, idempotency_key_issues
 from latchkey.views import created_view
 
 
@@ -18,7 +18,8 @@ def lambda_handler(request: http.CallerRequest) -> http.Response:
         if body.get("integrationId") in list(providers()):
             integration = body["integrationId"]
         idempotency_key = request.header("idempotency-key")
-        if issues := create_link_issues(body, _rules(request)) + _idempotency_issues(idempotency_key):
+        issues = create_link_issues(body, _rules(request)) + idempotency_key_issues(idempotency_key, least=1)
+        if issues:
             raise ValidationFailedError(issues)
         base_url = settings().link_base_url or f"https://{request.host}"
         link, claim_code, replayed = create_link(body, request.caller, idempotency_key, base_url, request.now)
@@ -41,9 +42,3 @@ def _rules(request: http.CallerRequest) -> Rules:
         livemode=request.caller.livemode,
         live_connectors=config.live_connectors,
     )
-
-
-def _idempotency_issues(key: str | None) -> list[Issue]:
-    if key is None or (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        return []
-    return [Issue("Idempotency-Key", "must be 1 to 255 printable ASCII characters", "format")]

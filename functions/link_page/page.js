@@ -23,9 +23,10 @@
 
   // --- Requests -------------------------------------------------------------------------------------
   let token = recall("token");
-  const call = async (method, path, content) => {
+  const call = async (method, path, content, key) => {
     const headers = {};
     if (token) headers.Authorization = `Bearer ${token}`;
+    if (key) headers["Idempotency-Key"] = key;
     if (content) headers["Content-Type"] = "application/json";
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), 35000); // the gateway gives up after 30 s
@@ -335,24 +336,30 @@
     if (code) location.replace(`${location.pathname}?code=${encodeURIComponent(code)}`);
     else location.reload();
   };
+  // Whether the link was claimed; null if it cannot be, and the server's page is on its way to say why.
   const claim = async (button) => {
     if (sending) return false;
     busy(button, true);
     notice("");
-    const answer = await call("POST", "link/claim", { code: recall("code") });
+    // If the answer is lost, the same key gets the same session once more, and another tab does not.
+    const key = recall("key") ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    remember("key", key);
+    const answer = await call("POST", "link/claim", { code: recall("code") }, key);
     busy(button, false);
     if (answer.status === 200) {
       token = answer.value.clientToken;
       remember("token", token);
       remember("code", null);
+      remember("key", null);
       return true;
     }
     if (unreachable(answer)) {
       notice(answer.status === 0 ? "There is no connection. Try again when it is back." : "The service does not answer right now. Try again in a moment.");
-    } else {
-      reopen(); // used, expired or canceled in the meantime: the server's page says which
+      return false;
     }
-    return false;
+    remember("key", null);
+    reopen(); // used, expired or canceled in the meantime
+    return null;
   };
   const begin = () => {
     show("working", `Talking to ${own(body.dataset.provider)}`);
@@ -370,6 +377,12 @@
   if (token && body.dataset.view !== "unknown") {
     show("working", "One moment");
     look();
+  } else if (body.dataset.view === "used" && recall("key")) { // by this tab, perhaps: no answer came before its reload
+    show("working", "One moment");
+    claim($("reload")).then((claimed) => {
+      if (claimed) look();
+      else if (claimed === false) show("away");
+    });
   } else if (body.dataset.view === "incomplete" && recall("code")) {
     reopen(); // a reload before the claim: the code is no longer in the address
   } else {

@@ -92,9 +92,10 @@ class Api:
         wire.Link.model_validate_json(answer.text)
         return answer.json
 
-    def claim(self, code: str) -> Answer:
-        """What a claim is answered; it needs no key."""
-        return Api(self.url, "").request("POST", "/link/claim", {"code": code})
+    def claim(self, code: str, idempotency_key: str | None = None) -> Answer:
+        """What a claim is answered; it needs no API key."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return Api(self.url, "").request("POST", "/link/claim", {"code": code}, headers)
 
     def begin(self, body: Any = None) -> "Session":
         """The session of a new link that was claimed."""

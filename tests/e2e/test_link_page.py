@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.e2e.browser import DESKTOP, PHONE, PHONE_AGENT, SCHEMES, SMALLEST, STATES, Visit
 from tests.e2e.deployed import Deployed, encodings
@@ -213,6 +213,25 @@ def test_pressing_twice_claims_once_and_sends_once(visit: OpenWindow) -> None:
     user.page.get_by_role("button", name="Continue").dblclick()
     user.sees("Log in to T-Mobile")
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("again", ["press", "reload"])
+def test_a_claim_whose_answer_was_lost_is_made_again(visit: OpenWindow, again: str) -> None:
+    def lose_answer(route: Route) -> None:
+        assert route.fetch().status == 200
+        route.abort()
+
+    user = visit()
+    user.open()
+    user.page.route("**/link/claim", lose_answer)
+    user.press("Continue")
+    expect(user.page.locator("#notice")).to_contain_text("no connection")
+    user.page.unroute_all()
+    if again == "press":
+        user.press("Continue")
+    else:
+        user.page.reload()
+    user.sees("Log in to T-Mobile")
 
 
 def test_a_lost_network_is_told_and_nothing_typed_is_lost(visit: OpenWindow) -> None:

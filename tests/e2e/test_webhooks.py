@@ -140,13 +140,13 @@ def test_a_receiver_that_is_not_there_is_recorded_and_tried_again(deployed: Depl
 
 
 def test_no_secret_of_a_whole_life_is_printed_stored_or_queued(deployed: Deployed) -> None:
-    card, password, code = "4539148803436467", "pass_good", "123456"
+    card, password, code, key = "4539148803436467", "pass_good", "123456", "claims-canary-0123456789"
     api = deployed.new_caller("life-canary")
     with receiving(500) as receiver:
         body = link(READ, WRITE, webhookUrl=receiver.url, debug=True)
         body["operations"][1]["arguments"]["cardNumber"] = card
         created = api.create(body).json
-        token = api.claim(created["claimCode"]).json["clientToken"]
+        token = api.claim(created["claimCode"], key).json["clientToken"]
         session = Session(Api(api.url, token), created["linkId"])
         assert session.play("user_otp", code)["status"] == "complete"
         eventually(lambda: len(receiver.got) == 2)
@@ -157,7 +157,7 @@ def test_no_secret_of_a_whole_life_is_printed_stored_or_queued(deployed: Deploye
     printed, stored = deployed.printed(), deployed.stored()
     assert created["linkId"] in printed
     assert created["linkId"] in stored
-    for canary in (card, password, created["claimCode"], token, api.key, secret, "pm_8841"):
+    for canary in (card, password, key, created["claimCode"], token, api.key, secret, "pm_8841"):
         for text in encodings(canary):
             assert text not in printed, canary
             assert text not in stored, canary

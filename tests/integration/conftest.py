@@ -237,9 +237,11 @@ class Stack:
 
     # --- The client's side -----------------------------------------------------------------------
 
-    def claim(self, code: str) -> Answer:
+    def claim(self, code: str, key: str | None = None) -> Answer:
         event = sample_event("claim_link")
         event["body"] = json.dumps({"code": code})
+        if key is not None:
+            event["headers"]["idempotency-key"] = key
         return self.invoke("claim_link", event)
 
     def client(

@@ -62,6 +62,43 @@ def test_a_link_is_claimed_once(stack: Stack) -> None:
     assert (again.status, again.json["code"]) == (409, "conflict")
 
 
+KEY = "0123456789abcdef"
+
+
+def test_a_claim_with_the_same_key_is_answered_the_same_again(stack: Stack) -> None:
+    code = stack.create(founding()).json["claimCode"]
+    first = stack.claim(code, KEY)
+    assert "Idempotent-Replayed" not in first.headers
+    stack.now += 60_000
+    again = stack.claim(code, KEY)
+    assert (again.status, again.text, again.headers["Idempotent-Replayed"]) == (200, first.text, "true")
+    assert stack.client(again.json["clientToken"]).status == 200
+    stack.client(again.json["clientToken"], "POST /link/session/cancel")
+    assert stack.claim(code, KEY).text == first.text  # what became of it, the session tells
+
+
+@pytest.mark.parametrize(("first", "second"), [(KEY, KEY[:-1] + "0"), (KEY, None), (None, KEY)])
+def test_another_key_or_none_does_not_get_the_session(
+    stack: Stack, first: str | None, second: str | None
+) -> None:
+    code = stack.create(founding()).json["claimCode"]
+    assert stack.claim(code, first).status == 200
+    assert stack.claim(code, second).status == 409
+
+
+def test_one_key_opens_different_sessions_of_different_links(stack: Stack) -> None:
+    codes = [stack.create(founding()).json["claimCode"] for _ in range(2)]
+    tokens = {stack.claim(code, KEY).json["clientToken"][-22:] for code in codes}
+    assert len(tokens) == 2
+
+
+@pytest.mark.parametrize("key", ["", KEY[:-1], "k" * 256, "ü" * 16, "\n" * 16])
+def test_a_key_that_could_be_guessed_or_is_no_text_is_refused(stack: Stack, key: str) -> None:
+    answer = stack.claim(stack.create(founding()).json["claimCode"], key)
+    assert answer.status == 400
+    assert answer.issues == {"Idempotency-Key": ("format", "must be 16 to 255 printable ASCII characters")}
+
+
 @pytest.mark.parametrize(
     ("body", "issue"),
     [

@@ -98,6 +98,15 @@ def new_client_token(link_id: str) -> str:
     return f"ct_{link_id[5:]}{_random(_ID_BYTES, _ID_CHARS)}"
 
 
+def derived_client_token(claim_code: str, idempotency_key: str) -> str:
+    """The one client token that belongs to this Idempotency-Key of this claim code.
+
+    Whoever repeats the claim gets the same token again, though nobody has stored it.
+    """
+    digest = keyed_digest(claim_code, "client-token", idempotency_key.encode())
+    return f"ct_{link_id(claim_code)[5:]}{_base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)}"
+
+
 def link_of_client_token(token: str) -> str | None:
     """The link whose session a client token claims to open; None for what cannot be a token."""
     link_id = f"link_{token[3 : 3 + _ID_CHARS]}"
@@ -116,9 +125,9 @@ def new_message_id() -> str:
     return "msg_" + _random(_ID_BYTES, _ID_CHARS)
 
 
-def keyed_digest(api_key: str, purpose: str, message: bytes) -> bytes:
-    """HMAC-SHA256 under the API key, distinct for each purpose."""
-    return hmac.digest(api_key.encode(), purpose.encode() + b"\0" + message, "sha256")
+def keyed_digest(secret: str, purpose: str, message: bytes) -> bytes:
+    """HMAC-SHA256 under an API key or a claim code, distinct for each purpose."""
+    return hmac.digest(secret.encode(), purpose.encode() + b"\0" + message, "sha256")
 
 
 def new_token() -> str:

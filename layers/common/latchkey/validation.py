@@ -105,6 +105,13 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
     return issues
 
 
+def idempotency_key_issues(key: str | None, *, least: int) -> list[Issue]:
+    """What is wrong with an Idempotency-Key of at least so many characters, if there is one."""
+    if key is None or (least <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        return []
+    return [Issue("Idempotency-Key", f"must be {least} to 255 printable ASCII characters", "format")]
+
+
 def claim_issues(body: dict[str, Any]) -> list[Issue]:
     """All that is wrong with the body of POST /link/claim."""
     return schema_issues(_wire_validator("claim_request.json"), body)
