@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,12 @@ class Known:
     expires_at: int
     token: str | None = None
     claims: int = 0
+    keys: set[str] = field(default_factory=set)  # that claims were sent with
+    key: str | None = None  # that got the token
     last: dict[str, Any] | None = None  # as last read
+
+
+KEYS = ("a" * 16, "b" * 16)  # of claims
 
 
 class Life(RuleBasedStateMachine):
@@ -85,24 +90,32 @@ class Life(RuleBasedStateMachine):
     # --- The user --------------------------------------------------------------------------------
 
     @precondition(lambda self: self.links)
-    @rule(data=st.data(), wrong=st.booleans())
-    def claim(self, data: st.DataObject, wrong: bool) -> None:  # hypothesis calls it
+    @rule(data=st.data(), wrong=st.booleans(), key=st.sampled_from((None, *KEYS)))
+    def claim(self, data: st.DataObject, wrong: bool, key: str | None) -> None:  # hypothesis calls it
         link = self.pick(data)
-        self.claim_it(link, link.code[:-1] + "!" if wrong else link.code)
+        self.claim_it(link, link.code[:-1] + "!" if wrong else link.code, key)
 
-    def claim_it(self, link: Known, code: str) -> None:
+    def claim_it(self, link: Known, code: str, key: str | None) -> None:
         before = self.read(link)
-        answer = self.world.survives(partial(self.world.claim, code))
+        sent_before = key in link.keys
+        if key is not None and code == link.code:
+            link.keys.add(key)
+        answer = self.world.survives(partial(self.world.claim, code, key))
         if answer is None:
             return
         if code != link.code:
             assert answer.status == 404
+        elif answer.status == 200 and before["claimedAt"]:
+            assert sent_before
+            assert link.token in (None, answer.json["clientToken"])
+            link.token, link.key = answer.json["clientToken"], key
         elif answer.status == 200:
             assert before["status"] == "pending"
             assert self.world.now < link.expires_at
-            link.token = answer.json["clientToken"]
+            link.token, link.key = answer.json["clientToken"], key
             link.claims += 1
         else:
+            assert key is None or key != link.key
             assert answer.status == (409 if before["claimedAt"] else 410)
             assert before["status"] != "pending"
 
@@ -145,7 +158,7 @@ class Life(RuleBasedStateMachine):
         """The next thing that a link is waiting for, so that many lives get far."""
         link = self.pick(data)
         if link.token is None:
-            self.claim_it(link, link.code)
+            self.claim_it(link, link.code, KEYS[0])
         else:
             self.world.work_once()
             self.answer_it(link, user, code)
