@@ -10,8 +10,7 @@ from latchkey.views import link_view
 def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Cancel a link that has not ended; one that was canceled stays so."""
     link = store.retrying(owned.link(request), lambda link: _cancel(link, request.now))
-    result = {"result": None}
-    return http.answer(200, link_view(link, request.now) | result, log={"linkId": link.link_id})
+    return http.answer(200, link_view(link, request.now) | {"result": None})
 
 
 def _cancel(link: Link, now: int) -> Link:

@@ -23,7 +23,7 @@ def lambda_handler(request: http.Request) -> http.Response:
     key = request.header("idempotency-key")
     if issues := claim_issues(body) + idempotency_key_issues(key, least=MIN_KEY_CHARS):
         raise ValidationFailedError(issues)
-    link_id = ids.link_id(body["code"])
+    link_id = request.log["linkId"] = ids.link_id(body["code"])
     token = ids.new_client_token(link_id) if key is None else ids.derived_client_token(body["code"], key)
     replayed = False
     session = Session(
@@ -44,4 +44,4 @@ def lambda_handler(request: http.Request) -> http.Response:
         replayed = True
     queues.wake_worker(link)
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
-    return http.answer(200, claimed_view(link, token), headers, {"linkId": link_id})
+    return http.answer(200, claimed_view(link, token), headers)

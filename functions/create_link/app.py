@@ -25,12 +25,13 @@ def lambda_handler(request: http.CallerRequest) -> http.Response:
         link, claim_code, replayed = create_link(body, request.caller, idempotency_key, base_url, request.now)
     except LatchkeyError as error:
         if error.status < 500:
-            telemetry.count("LinksRefused", integration)
+            request.log.update(telemetry.metrics({"LinksRefused": 1}, integration))
         raise
+    request.log["linkId"] = link.link_id
     if not replayed:
-        telemetry.count("LinksCreated", integration)
+        request.log.update(telemetry.metrics({"LinksCreated": 1}, integration))
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
-    return http.answer(201, created_view(link, claim_code), headers, {"linkId": link.link_id})
+    return http.answer(201, created_view(link, claim_code), headers)
 
 
 def _rules(request: http.CallerRequest) -> Rules:

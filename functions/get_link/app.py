@@ -9,4 +9,4 @@ def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Show a link to the account and mode that made it."""
     link = owned.link(request)
     result = ending.result_of(link, request.now)
-    return http.answer(200, link_view(link, request.now) | {"result": result}, log={"linkId": link.link_id})
+    return http.answer(200, link_view(link, request.now) | {"result": result})

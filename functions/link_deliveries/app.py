@@ -10,11 +10,10 @@ from latchkey.views import webhook_view
 def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Show the attempts to deliver a link's event, or have it sent again."""
     link = owned.link(request)
-    log = {"linkId": link.link_id}
     if request.route.startswith("GET"):
-        return http.answer(200, {"deliveries": deliveries.deliveries_view(link)}, log=log)
+        return http.answer(200, {"deliveries": deliveries.deliveries_view(link)})
     link = store.retrying(link, lambda link: _redeliver(link, request.now))
-    return http.answer(202, {"linkId": link.link_id, "webhook": webhook_view(link)}, log=log)
+    return http.answer(202, {"linkId": link.link_id, "webhook": webhook_view(link)})
 
 
 def _redeliver(link: Link, now: int) -> Link:

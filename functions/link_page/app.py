@@ -121,8 +121,10 @@ def _html(
     body = None if request.route.startswith("HEAD") else "".join(parts)
     sent = {**_HEADERS, "Content-Security-Policy": _policy(nonce), **headers}
     link_id = request.path_parameters.get("linkId", "")
-    log = {"view": view} | ({"linkId": link_id} if ids.is_link_id(link_id) else {})
-    return http.Response(status, body, sent, log)
+    if ids.is_link_id(link_id):
+        request.log["linkId"] = link_id
+    request.log["view"] = view
+    return http.Response(status, body, sent)
 
 
 def _policy(nonce: str) -> str:

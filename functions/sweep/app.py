@@ -43,8 +43,7 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS,
         handed_over=handed_over,
     )
-    telemetry.logger.info("swept", shard=alone, lateMs=late)
-    telemetry.measure("SweepLateness", late)
+    telemetry.logger.info("swept", shard=alone, **telemetry.metrics({"SweepLateness": late}))
     return {"lateMs": late}
 
 

@@ -411,7 +411,7 @@ def test_sweep_tells_its_alarm_how_late_it_is(stack: Stack, output: Output) -> N
     stack.now += 1000 + alarm["Threshold"] + 1
     stack.sweep()
     (metric,) = [line for line in output.lines if alarm["MetricName"] in line]
-    assert metric[alarm["MetricName"]] == [alarm["Threshold"] + 1]
+    assert metric[alarm["MetricName"]] == alarm["Threshold"] + 1
     (kept,) = metric["_aws"]["CloudWatchMetrics"]
     assert kept["Namespace"] == alarm["Namespace"]
     assert kept["Dimensions"] == [[dimension["Name"] for dimension in alarm["Dimensions"]]]

@@ -191,7 +191,7 @@ def test_ten_attempts_with_one_id_and_the_same_bytes_and_then_exhausted(
     assert webhook(stack, link_id) == {"status": "exhausted", "attempts": 10, "nextAttemptAt": None}
     assert [d["attempt"] for d in attempts(stack, link_id)] == list(range(1, 11))
     assert [row for row in stack.links() if "dueAt" in row] == []
-    assert output.text.count('"DeliveriesExhausted":[1.0]') == 1
+    assert output.text.count('"DeliveriesExhausted":1') == 1
 
 
 def test_a_receiver_that_is_gone_gets_no_more(stack: Stack, receiver: Receiver) -> None:

@@ -83,13 +83,22 @@ def _record(link: Link, token: str, started: int, outcome: Outcome, now: int) ->
 
 def _report(link: Link, started: int, outcome: Outcome) -> None:
     webhook = deliveries.webhook_of(link)
-    telemetry.count("DeliveryAttempts")
+    metrics = {"DeliveryAttempts": 1}
     if webhook.attempts == 1 and link.completed_at is not None:
-        telemetry.measure("FirstAttemptLateness", started - link.completed_at)
+        metrics["FirstAttemptLateness"] = started - link.completed_at
     if webhook.status == "exhausted":
-        telemetry.count("DeliveriesExhausted")
+        metrics["DeliveriesExhausted"] = 1
     elif not outcome.delivered:
-        telemetry.count("DeliveryFailures")
+        metrics["DeliveryFailures"] = 1
+    telemetry.logger.info(
+        "attempted",
+        linkId=link.link_id,
+        attempt=webhook.attempts,
+        statusCode=outcome.status_code,
+        error=outcome.error,
+        durationMs=outcome.duration_ms,
+        **telemetry.metrics(metrics),
+    )
     if webhook.next_attempt_at is not None:
         wait = -(-(webhook.next_attempt_at - started - outcome.duration_ms) // 1000)
         if wait <= SOON_SECONDS:

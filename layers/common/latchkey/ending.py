@@ -35,7 +35,13 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
     if last.webhook_url is not None:
         last = replace(last, webhook=Webhook(ids.new_message_id(), next_attempt_at=now))
     stored = store.save(link, last)
-    telemetry.count(f"Links{stored.status.capitalize()}", stored.integration_id)
+    telemetry.logger.info(
+        "ended",
+        linkId=stored.link_id,
+        status=stored.status,
+        code=stored.error.code if stored.error else None,
+        **telemetry.metrics({f"Links{stored.status.capitalize()}": 1}, stored.integration_id),
+    )
     return settle(stored)
 
 

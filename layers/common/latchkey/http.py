@@ -32,14 +32,11 @@ class Response:
     status: int
     body: str | None
     headers: dict[str, str] = field(default_factory=dict)
-    log: dict[str, Any] = field(default_factory=dict)
 
 
-def answer(
-    status: int, content: Any, headers: dict[str, str] | None = None, log: dict[str, Any] | None = None
-) -> Response:
-    """A JSON answer; `log` is added to the request's log line."""
-    return Response(status, _json(content), headers or {}, log or {})
+def answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(status, _json(content), headers or {})
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -51,6 +48,7 @@ class Request:
 
     event: dict[str, Any] = field(repr=False)
     now: int  # milliseconds
+    log: dict[str, Any]  # members of the request's log line, to which handlers add
 
     def header(self, name: str) -> str | None:
         """A header's value; names are lower case."""
@@ -121,10 +119,10 @@ class CallerRequest(Request):
 def private(handle: Callable[[CallerRequest], Response]) -> telemetry.LambdaHandler:
     """Make a Lambda handler of a route that needs an API key."""
 
-    def respond(request: Request, line: dict[str, Any]) -> Response:
+    def respond(request: Request) -> Response:
         caller = auth.authenticate(request.bearer, request.now)
-        line |= {"account": caller.account, "livemode": caller.livemode}
-        return handle(CallerRequest(request.event, request.now, caller))
+        request.log.update(account=caller.account, livemode=caller.livemode)
+        return handle(CallerRequest(request.event, request.now, request.log, caller))
 
     return _handler(respond)
 
@@ -136,11 +134,11 @@ def public(
 
     `failed` makes of a failure's JSON answer what the route's clients read instead.
     """
-    return _handler(lambda request, _line: handle(request), failed)
+    return _handler(handle, failed)
 
 
 def _handler(
-    respond: Callable[[Request, dict[str, Any]], Response],
+    respond: Callable[[Request], Response],
     failed: Callable[[Request, Response], Response] | None = None,
 ) -> telemetry.LambdaHandler:
     """Whatever happens, the caller gets an answer of the contract's shape and the log gets one line."""
@@ -149,22 +147,20 @@ def _handler(
 
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         now = time.time_ns() // 1_000_000
-        line: dict[str, Any] = {
-            "requestId": event["requestContext"]["requestId"],
-            "route": event["routeKey"],
-        }
-        request, failure = Request(event, now), None
+        request_id = event["requestContext"]["requestId"]
+        log: dict[str, Any] = {"requestId": request_id, "route": event["routeKey"]}
+        request, failure = Request(event, now, log), None
         try:
-            response = respond(request, line)
+            response = respond(request)
         except LatchkeyError as error:
-            response = failure = _failure(error, line["requestId"])
+            response = failure = _failure(error, request)
         except Exception as error:  # noqa: BLE001 # the last line of defence: nothing may reach the gateway
-            telemetry.logger.error("unexpected", **line, **telemetry.unexpected(error))
-            response = failure = answer(500, _INTERNAL | {"requestId": line["requestId"]})
+            telemetry.logger.error("unexpected", **log, **telemetry.unexpected(error))
+            response = failure = answer(500, _INTERNAL | {"requestId": request_id})
         if failure is not None and failed is not None:
             response = failed(request, failure)
-        telemetry.logger.info("request", **line, status=response.status, **response.log)
-        headers = {"X-Request-Id": line["requestId"], "Cache-Control": "no-store"}
+        telemetry.logger.info("request", **log, status=response.status)
+        headers = {"X-Request-Id": request_id, "Cache-Control": "no-store"}
         if response.body is None:
             return {"statusCode": response.status, "headers": headers | response.headers}
         headers |= {"Content-Type": "application/json"} | response.headers
@@ -173,13 +169,14 @@ def _handler(
     return telemetry.traced(handler)
 
 
-def _failure(error: LatchkeyError, request_id: str) -> Response:
-    content: dict[str, Any] = {"error": error.message, "code": error.code, "requestId": request_id}
-    log: dict[str, Any] = {"code": error.code}
+def _failure(error: LatchkeyError, request: Request) -> Response:
+    content: dict[str, Any] = {"error": error.message, "code": error.code}
+    content["requestId"] = request.log["requestId"]
+    request.log["code"] = error.code
     if isinstance(error, ValidationFailedError):
         content["issues"] = [
             {"path": issue.path, "message": issue.message, "code": issue.code} for issue in error.issues
         ]
         # Codes only: a path may hold any name that the caller gave to a member.
-        log["issues"] = sorted({issue.code for issue in error.issues})
-    return answer(error.status, content, dict(error.headers), log)
+        request.log["issues"] = sorted({issue.code for issue in error.issues})
+    return answer(error.status, content, dict(error.headers))

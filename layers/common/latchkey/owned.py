@@ -12,4 +12,5 @@ def link(request: CallerRequest) -> Link:
     found = store.get_link(link_id) if ids.is_link_id(link_id) else None
     if found is None or found.owner != request.caller.owner:
         raise NotFoundError
+    request.log["linkId"] = link_id
     return found

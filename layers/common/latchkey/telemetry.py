@@ -9,7 +9,6 @@ import logging
 import os
 import traceback
 from collections.abc import Callable
-from threading import Lock
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
@@ -27,25 +26,24 @@ logger = Logger(
     json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,
 )
 _metrics = Metrics()
-_one_at_a_time = Lock()  # Powertools keeps what is not flushed yet in one place for all threads
 
 type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def count(name: str, integration: str | None = None) -> None:
-    """Count one event; only ids of the catalogue, or "none", as integration keep the metric bounded."""
-    with _one_at_a_time:
-        if integration is not None:
-            _metrics.add_dimension("integration", integration)
-        _metrics.add_metric(name=name, unit="Count", value=1)
-        _metrics.flush_metrics()
+def metrics(values: dict[str, int], integration: str | None = None) -> dict[str, Any]:
+    """Members by which a log line is metrics too, in CloudWatch's embedded metric format.
 
-
-def measure(name: str, milliseconds: int) -> None:
-    """Record how long something took or how late it came."""
-    with _one_at_a_time:
-        _metrics.add_metric(name=name, unit="Milliseconds", value=milliseconds)
-        _metrics.flush_metrics()
+    Counts, or milliseconds where the name ends in Lateness. Only ids of the catalogue, or "none", as
+    integration keep the metrics bounded.
+    """
+    dimensions = {"service": _metrics.service}
+    if integration is not None:
+        dimensions["integration"] = integration
+    described = {
+        name: {"Unit": "Milliseconds" if name.endswith("Lateness") else "Count", "Value": value}
+        for name, value in values.items()
+    }
+    return dict(_metrics.serialize_metric_set(described, dimensions, metadata={}))
 
 
 def unexpected(error: BaseException) -> dict[str, Any]:

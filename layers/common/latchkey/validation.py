@@ -93,9 +93,11 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
         if action is not None:
             if action not in actions:
                 issues.append(_unknown(f"{at}.action", "unknown_action", action, actions))
-            elif provider and actions[action] and f"{at}.arguments" not in refused:
-                arguments = _arguments_validator(provider.id, resource, action)
-                issues += schema_issues(arguments, operation.get("arguments", {}), f"{at}.arguments")
+            elif provider and (offered := actions[action]) and f"{at}.arguments" not in refused:
+                given = operation.get("arguments", {})
+                if given or offered.arguments:  # most reads take none and are given none
+                    arguments = _arguments_validator(provider.id, resource, action)
+                    issues += schema_issues(arguments, given, f"{at}.arguments")
 
     judge_url("webhookUrl", lambda url: parse_webhook_url(url, rules.webhook_ports, rules.allow_loopback))
     judge_url("returnUrl", check_return_url)
