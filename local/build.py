@@ -23,8 +23,8 @@ SAM = ROOT / ".local/sam/bin/sam"
 BUILD = ROOT / ".aws-sam/build"
 LOG = ROOT / ".local/build.log"
 
-# Each AWS service that a function or the tracer calls; the models of the other 400 are 15.6 MB zipped, more than
-# all that is left.
+# Each AWS service that a function or the tracer calls; the models of the other 400 are 15.6 MB zipped, which
+# is more than all that is left.
 SERVICES = {"dynamodb", "kms", "lambda", "sqs", "xray"}
 # With what each takes off the zip, before bytecode.
 UNNEEDED = [
