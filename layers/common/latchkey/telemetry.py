@@ -21,6 +21,8 @@ logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 # Names, levels and the namespace come from Powertools' own variables in the template. A message is words, and
 # no JSON to try to decode; one encoder does for all lines. Together they save a third of a line's time.
 logger = Logger(
+    utc=True,
+    use_rfc3339=True,
     location=None,
     json_deserializer=str,
     json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,

@@ -176,7 +176,7 @@ def _split(url: str) -> tuple[str, str | None, str, str]:
 
 def _host_and_port(authority: str | None) -> tuple[str, int | None]:
     """Host, as in `WebhookUrl`, and port, if one is written, of an http or https URL."""
-    if not authority or not all(char in _AUTHORITY or not char.isascii() for char in authority):
+    if not authority or any(char.isascii() for char in set(authority) - _AUTHORITY):
         raise InvalidUrl(_NOT_A_URL)
     if "@" in authority:
         raise InvalidUrl(_USER_INFO)
