@@ -23,7 +23,7 @@ from latchkey.schedule import Outcome
 from latchkey.sealing import DATA_KEY_USES
 from latchkey.sweep import THREADS
 from tests.integration.conftest import LOGIN, Stack, mocked_clients, new_stack
-from tests.template import resources, template
+from tests.template import resources, routes, template
 
 # --- Parameters ------------------------------------------------------------------------------------
 
@@ -315,29 +315,24 @@ def print_costs(phases: dict[str, Phase]) -> None:
     gb_seconds = sweeps * duration(idle, memory, 0) / 1000 * memory / 1024
     fixed = sweeps * (PRICES["schedule"] + PRICES["Lambda request"] + DUE_SHARDS * PRICES["read unit"] / 2)
     fixed += gb_seconds * PRICES["Lambda GB-second"] + sweeps * LOG_BYTES / 1e9 * PRICES["log GB"]
-    consumers = [name for name, e in resources("AWS::Serverless::Function").items() if _is_consumer(e)]
-    polls = len(consumers) * IDLE_POLLERS * month / LONG_POLL
+    events = [
+        e for f in resources("AWS::Serverless::Function").values() for e in f.get("Events", {}).values()
+    ]
+    polled = sum(event["Type"] == "SQS" for event in events)
+    polls = polled * IDLE_POLLERS * month / LONG_POLL
     alarms = len(resources("AWS::CloudWatch::Alarm"))
     idle_costs = {
         f"{sweeps:.0f} sweeps": fixed,
-        f"Lambda's polling of {len(consumers)} queues": polls * PRICES["SQS request"],
+        f"Lambda's polling of {polled} queues": polls * PRICES["SQS request"],
         f"{alarms} alarms": alarms * PRICES["alarm"],
         "sweep's metric": PRICES["metric"],
         "the key of KMS": PRICES["KMS key"],
     }
     listed = ", ".join(f"{dollars:.2f} for {what}" for what, dollars in idle_costs.items())
     print(f"\nA month without a link: {sum(idle_costs.values()):.2f} dollars: {listed}.")
-    routed = {e["CodeUri"] for e in resources("AWS::Serverless::Function").values() if _is_routed(e)}
-    kept = len(routed) * memory_of("create_link") / 1024 * month * PRICES["snapshot GB-second"]
-    print(f"Snapshots (SNAPSTART=yes): {kept:.0f} dollars a month to keep {len(routed)} of them.")
-
-
-def _is_routed(function: dict[str, Any]) -> bool:
-    return any(event["Type"] == "HttpApi" for event in function.get("Events", {}).values())
-
-
-def _is_consumer(function: dict[str, Any]) -> bool:
-    return any(event["Type"] == "SQS" for event in function.get("Events", {}).values())
+    routed = len(set(routes().values()))
+    kept = routed * memory_of("create_link") / 1024 * month * PRICES["snapshot GB-second"]
+    print(f"Snapshots (SNAPSTART=yes): {kept:.0f} dollars a month to keep {routed} of them.")
 
 
 def print_quotas(phases: dict[str, Phase]) -> None:

@@ -110,6 +110,13 @@ class Sample(NamedTuple):
     memory: float  # MiB, peak
 
 
+class Bar(NamedTuple):
+    what: str
+    seen: float
+    most: float  # that it may be
+    aim: float | None = None  # the most that it should be, where that is less
+
+
 class WorkNotDoneError(Exception):
     """A subject did not do the work, so its figures would mean nothing."""
 
@@ -291,64 +298,50 @@ def print_bars(results: Rounds) -> bool:
     ) -> float:
         return statistics.median(values(results, subject, event, clock, measurement, to))
 
-    bars: list[tuple[str, float, float, float]] = []  # what, seen, the most it may be, the most it should be
+    bars = []
     for event in CREATE_LINK.events:
         what = f"create_link, {event}"
         bars += [
-            (f"{what}: cold, x floor", median(CREATE_LINK, event, "cold"), AT_MOST["cold"], AIM["cold"]),
-            (f"{what}: warm, x floor", median(CREATE_LINK, event, "warm"), AT_MOST["warm"], AIM["warm"]),
-            (
-                f"{what}: memory, MiB",
-                median(CREATE_LINK, event, "memory", None),
-                AT_MOST["memory"],
-                AIM["memory"],
-            ),
-            (
-                f"{what}, runtime: cold, x floor",
-                median(CREATE_LINK, event, "cold", clock=RUNTIME),
-                AT_MOST["cold"],
-                AIM["cold"],
-            ),
+            Bar(f"{what}: {name}, x floor", median(CREATE_LINK, event, name), AT_MOST[name], AIM[name])
+            for name in ("cold", "warm")
+        ]
+        memory = median(CREATE_LINK, event, "memory", None)
+        cold = median(CREATE_LINK, event, "cold", clock=RUNTIME)
+        bars += [
+            Bar(f"{what}: memory, MiB", memory, AT_MOST["memory"], AIM["memory"]),
+            Bar(f"{what}, runtime: cold, x floor", cold, AT_MOST["cold"], AIM["cold"]),
         ]
         bars += [
-            (
+            Bar(
                 f"{what}, runtime: cold, x {peer.name}",
                 median(CREATE_LINK, event, "cold", peer, RUNTIME),
-                PEERS_COLD,
                 PEERS_COLD,
             )
             for peer in PEERS
         ]
         bars += [
-            (f"{what}: {measurement}, x {peer.name}", median(CREATE_LINK, event, measurement, peer), 1, 1)
+            Bar(f"{what}: {measurement}, x {peer.name}", median(CREATE_LINK, event, measurement, peer), 1)
             for peer in PEERS
             for measurement in Sample._fields
         ]
-    others = {
-        subject.name: values(results, subject, subject.name, IN_PROCESS, "warm", FLOOR) for subject in OTHERS
-    }
-    read = values(results, FLOOR_READ, "link_page", IN_PROCESS, "warm", FLOOR)
-    beside = [page - one for page, one in zip(others["link_page"], read, strict=True)]
+    others = {subject.name: subject for subject in OTHERS}
+    catalogue = median(others["get_providers"], "get_providers", "warm")
+    page, read = (
+        values(results, subject, "link_page", IN_PROCESS, "warm", FLOOR)
+        for subject in (others["link_page"], FLOOR_READ)
+    )
+    beside = [whole - one for whole, one in zip(page, read, strict=True)]
     bars += [
-        (
-            "get_providers: warm, x floor",
-            statistics.median(others["get_providers"]),
-            HOLDER_WARM,
-            HOLDER_WARM,
-        ),
-        (
-            "link_page: warm, x floor, beside its one read",
-            statistics.median(beside),
-            HOLDER_WARM,
-            HOLDER_WARM,
-        ),
+        Bar("get_providers: warm, x floor", catalogue, HOLDER_WARM),
+        Bar("link_page: warm, x floor, beside its one read", statistics.median(beside), HOLDER_WARM),
     ]
     print()
-    for what, seen, bar, aim in bars:
-        verdict = "met" if seen <= aim else "in bar" if seen <= bar else "MISSED"
-        wanted = f"at most {bar:g}" + (f", better {aim:g}" if aim < bar else "")
-        print(f"{verdict:8}{what:62}{seen:>5.2f}  {wanted}")
-    return all(seen <= bar for _, seen, bar, _ in bars)
+    for bar in bars:
+        aim = bar.most if bar.aim is None else bar.aim
+        verdict = "met" if bar.seen <= aim else "in bar" if bar.seen <= bar.most else "MISSED"
+        wanted = f"at most {bar.most:g}" + (f", better {aim:g}" if aim < bar.most else "")
+        print(f"{verdict:8}{bar.what:62}{bar.seen:>5.2f}  {wanted}")
+    return all(bar.seen <= bar.most for bar in bars)
 
 
 def main() -> int:

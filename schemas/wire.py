@@ -494,11 +494,10 @@ def openapi() -> dict[str, Any]:
                     "summary": "Begin the one session of the link that a claim code opens",
                     "security": [],
                     "parameters": [
-                        _header_parameter(
-                            "Idempotency-Key",
+                        _idempotency_key(
                             "Makes it safe to repeat a claim whose answer was lost: the same key gets the "
                             "same session again. Make it random: with the code, it opens the session.",
-                            {"type": "string", "minLength": 16, "maxLength": 255, "pattern": "^[ -~]*$"},
+                            least=16,
                         )
                     ],
                     "requestBody": {"required": True, "content": _json("ClaimRequest")},
@@ -565,10 +564,9 @@ def openapi() -> dict[str, Any]:
                 "clientToken": {"type": "http", "scheme": "bearer", "description": "ct_..., from the claim"},
             },
             "parameters": {
-                "Idempotency-Key": _header_parameter(
-                    "Idempotency-Key",
+                "Idempotency-Key": _idempotency_key(
                     "Makes it safe to repeat a request: the same key and body give the same link again.",
-                    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+                    least=1,
                 ),
                 "If-None-Match": _header_parameter(
                     "If-None-Match",
@@ -660,6 +658,11 @@ def _header(description: str, *, required: bool = True) -> dict[str, Any]:
 
 def _header_parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def _idempotency_key(description: str, *, least: int) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": least, "maxLength": 255, "pattern": "^[ -~]*$"}
+    return _header_parameter("Idempotency-Key", description, schema)
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

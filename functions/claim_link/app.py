@@ -25,7 +25,7 @@ def lambda_handler(request: http.Request) -> http.Response:
         raise ValidationFailedError(issues)
     link_id = request.log["linkId"] = ids.link_id(body["code"])
     token = ids.new_client_token(link_id) if key is None else ids.derived_client_token(body["code"], key)
-    replayed = False
+    headers = None
     session = Session(
         claimed_at=request.now,
         ends_at=request.now + 1000 * settings().session_seconds,
@@ -41,7 +41,6 @@ def lambda_handler(request: http.Request) -> http.Response:
             raise GoneError("The link was canceled or has expired; ask for a new one") from None
         if not hmac.compare_digest(link.session.token_hash, session.token_hash):
             raise ConflictError("The link was claimed before") from None
-        replayed = True
+        headers = http.REPLAYED
     queues.wake_worker(link)
-    headers = {"Idempotent-Replayed": "true"} if replayed else {}
     return http.answer(200, claimed_view(link, token), headers)

@@ -30,8 +30,7 @@ def lambda_handler(request: http.CallerRequest) -> http.Response:
     request.log["linkId"] = link.link_id
     if not replayed:
         request.log.update(telemetry.metrics({"LinksCreated": 1}, integration))
-    headers = {"Idempotent-Replayed": "true"} if replayed else {}
-    return http.answer(201, created_view(link, claim_code), headers)
+    return http.answer(201, created_view(link, claim_code), http.REPLAYED if replayed else None)
 
 
 def _rules(request: http.CallerRequest) -> Rules:

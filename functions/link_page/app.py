@@ -38,7 +38,10 @@ def _answer(request: http.Request) -> http.Response:
     link_id = request.path_parameters.get("linkId")
     if link_id is None:
         return http.answer(200, _association(request.route))
-    link = store.get_link(link_id) if ids.is_link_id(link_id) else None
+    link = None
+    if ids.is_link_id(link_id):
+        request.log["linkId"] = link_id
+        link = store.get_link(link_id)
     if link is None:
         return _html(request, 404, "unknown")
     view = _view(link, request.now)
@@ -120,9 +123,6 @@ def _html(
     parts[1::2] = [known.get(name, "") for name in parts[1::2]]
     body = None if request.route.startswith("HEAD") else "".join(parts)
     sent = {**_HEADERS, "Content-Security-Policy": _policy(nonce), **headers}
-    link_id = request.path_parameters.get("linkId", "")
-    if ids.is_link_id(link_id):
-        request.log["linkId"] = link_id
     request.log["view"] = view
     return http.Response(status, body, sent)
 

@@ -19,10 +19,8 @@ def _clock() -> int:
 
 def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     alone = event.get("shard")  # of a shard that was handed over
-    minute = _clock() // 60_000
-    every = [
-        (minute + n) % DUE_SHARDS for n in range(DUE_SHARDS)
-    ]  # none is always the last, for want of time
+    first = _clock() // 60_000  # another each minute, so that none is always the last, for want of time
+    shards = [(first + n) % DUE_SHARDS for n in range(DUE_SHARDS)] if alone is None else [alone]
 
     def handed_over(shard: int) -> bool:
         if alone is not None:
@@ -38,7 +36,7 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return True
 
     late = sweep.sweep(
-        every if alone is None else [alone],
+        shards,
         clock=_clock,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS,
         handed_over=handed_over,

@@ -208,7 +208,7 @@ def declined(visit: Visit) -> None:
 
 def used(visit: Visit) -> None:
     visit.create()
-    visit.deployed.api.request("POST", "/link/claim", {"code": visit.link["claimCode"]})
+    visit.deployed.api.claim(visit.link["claimCode"])
     visit.open()
 
 
@@ -221,7 +221,7 @@ def expired(visit: Visit) -> None:
 
 def canceled(visit: Visit) -> None:
     visit.create()
-    visit.deployed.api.request("POST", f"/v1/links/{visit.link['linkId']}/cancel")
+    visit.deployed.api.cancel(visit.link["linkId"])
     visit.open()
 
 

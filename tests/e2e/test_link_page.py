@@ -163,7 +163,7 @@ def test_five_hundred_looks_leave_the_link_claimable(visit: OpenWindow, deployed
     assert {answer.status for answer in answers} == {200}
     assert {bool(answer.text) for answer in answers[1::2]} == {False}
     assert deployed.link(link["linkId"])["status"] == "pending"
-    claimed = deployed.api.request("POST", "/link/claim", {"code": link["claimCode"]})
+    claimed = deployed.api.claim(link["claimCode"])
     assert claimed.status == 200
 
 

@@ -39,6 +39,9 @@ def answer(status: int, content: Any, headers: dict[str, str] | None = None) -> 
     return Response(status, _json(content), headers or {})
 
 
+# Headers of an answer that a request with the same Idempotency-Key got before.
+REPLAYED = {"Idempotent-Replayed": "true"}
+
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -170,8 +173,8 @@ def _handler(
 
 
 def _failure(error: LatchkeyError, request: Request) -> Response:
-    content: dict[str, Any] = {"error": error.message, "code": error.code}
-    content["requestId"] = request.log["requestId"]
+    request_id = request.log["requestId"]
+    content: dict[str, Any] = {"error": error.message, "code": error.code, "requestId": request_id}
     request.log["code"] = error.code
     if isinstance(error, ValidationFailedError):
         content["issues"] = [

@@ -26,6 +26,10 @@ def _base62(number: int, width: int) -> str:
     return "".join(reversed(pairs))[-width:]
 
 
+def _id_text(digest: bytes) -> str:
+    return _base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)
+
+
 def _random(size: int, width: int) -> str:
     return _base62(int.from_bytes(secrets.token_bytes(size)), width)
 
@@ -66,7 +70,7 @@ def derived_claim_code(api_key: str, idempotency_key: str) -> str:
     Whoever repeats the request gets the same code again, though nobody has stored it.
     """
     digest = keyed_digest(api_key, "claim-code", idempotency_key.encode())
-    return "clm_" + _base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)
+    return "clm_" + _id_text(digest)
 
 
 def link_id(claim_code: str) -> str:
@@ -75,7 +79,7 @@ def link_id(claim_code: str) -> str:
     A claim is thus found by its code alone, and the store, which knows the id, cannot tell the code.
     """
     digest = hashlib.sha256(b"latchkey link id\0" + claim_code.encode()).digest()
-    return "link_" + _base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)
+    return "link_" + _id_text(digest)
 
 
 def is_link_id(text: str) -> bool:
@@ -104,7 +108,7 @@ def derived_client_token(claim_code: str, idempotency_key: str) -> str:
     Whoever repeats the claim gets the same token again, though nobody has stored it.
     """
     digest = keyed_digest(claim_code, "client-token", idempotency_key.encode())
-    return f"ct_{link_id(claim_code)[5:]}{_base62(int.from_bytes(digest[:_ID_BYTES]), _ID_CHARS)}"
+    return f"ct_{link_id(claim_code)[5:]}{_id_text(digest)}"
 
 
 def link_of_client_token(token: str) -> str | None:
