@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -21,7 +21,15 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from latchkey import ids
 from latchkey.catalogue import Operation, Provider, providers
-from latchkey.connector_protocol import MAX_CALL_SECONDS, MAX_REPLY_BYTES, VERSION, reply_issues
+from latchkey.connector_protocol import (
+    MAX_CALL_SECONDS,
+    MAX_REPLY_BYTES,
+    VERSION,
+    UnreadableReplyError,
+    data_issues,
+    read_reply,
+    reply_issues,
+)
 from latchkey.errors import Issue
 from latchkey.validation import schema_issues, validator
 from local import keys
@@ -270,7 +278,7 @@ def _result_problems(reply: Json, operation: Operation, arguments: Json) -> Iter
         yield f"it replied {reply['code']}, not a result"
         return
     data = reply["data"]
-    yield from _told("result", schema_issues(validator(operation.result), data))
+    yield from _told("result", data_issues(validator(operation.result), data))
     if arguments.get("dryRun") and data.get("dryRun") is not True:
         yield "the result does not say dryRun: a dry run checks and submits nothing"
     rows = max((len(value) for value in data.values() if isinstance(value, list)), default=0)
@@ -326,18 +334,12 @@ def deployed(connector: str, stack: str | None) -> Call:
             raise CallFailed(f"no reply came within {wait} s") from None
         if answer.get("FunctionError"):
             raise CallFailed("the function raised or timed out: its log says why")
-        if len(payload) > MAX_REPLY_BYTES:
-            raise CallFailed(f"the reply has {len(payload)} bytes, more than {MAX_REPLY_BYTES}")
         try:
-            return json.loads(payload, parse_constant=_not_json)
-        except ValueError:
-            raise CallFailed("the reply is not JSON") from None
+            return read_reply(payload)
+        except UnreadableReplyError as error:
+            raise CallFailed(f"{error}: at most {MAX_REPLY_BYTES} bytes of JSON are read") from None
 
     return call
-
-
-def _not_json(_: str) -> NoReturn:
-    raise ValueError
 
 
 def report(checks: Iterator[Check]) -> bool:

@@ -55,11 +55,11 @@ class CreatedLink(Model):
 
 
 class OperationProgress(Operation):
-    status: Literal["pending", "running", "succeeded", "failed", "skipped"]
+    status: Literal["pending", "running", "succeeded", "failed", "skipped", "unknown"]
 
 
-class LinkFailure(Model):
-    """Why a link failed."""
+class SessionFailure(Model):
+    """Why a link failed, or what is not known of one that was canceled."""
 
     code: Literal[
         "LOGIN_FAILED",
@@ -71,6 +71,12 @@ class LinkFailure(Model):
         "OUTCOME_UNKNOWN",
         "INTERNAL_ERROR",
     ]
+    reason: str | None = Field(description="What the connector said of it, in one word.")
+
+
+class LinkFailure(SessionFailure):
+    """The same, for the caller's support staff."""
+
     message: str
     operation_index: Count | None = Field(description="The operation that was running, counted from 0.")
 
@@ -182,7 +188,7 @@ class Session(Model):
     integration: Integration
     challenge: Challenge | None
     operations: Annotated[list[DescribedProgress], Field(min_length=1, max_length=20)]
-    error: LinkFailure | None
+    error: SessionFailure | None
     return_url: str | None
     expires_at: Time
 

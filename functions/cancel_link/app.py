@@ -2,7 +2,7 @@
 
 from latchkey import ending, http, owned, store
 from latchkey.errors import ConflictError
-from latchkey.links import OPEN, Link, as_of, ended
+from latchkey.links import OPEN, Link, as_of, ended, interrupted
 from latchkey.views import link_view
 
 
@@ -19,4 +19,4 @@ def _cancel(link: Link, now: int) -> Link:
         return current
     if current.status not in OPEN:
         raise ConflictError(f"The link has ended: it is {current.status}")
-    return ending.end(link, ended(link, "canceled", now), now)
+    return ending.end(link, ended(link, "canceled", now, interrupted(link, None)), now)

@@ -17,7 +17,8 @@ import pytest
 from moto import mock_aws
 
 from functions.sandbox_connector import app as sandbox
-from latchkey import auth, aws, ids, sealing, settings, telemetry
+from latchkey import auth, aws, ending, ids, sealing, settings, store, telemetry
+from latchkey.links import Link
 from schemas import wire
 from tests.template import ROOT, resources, table_definition
 
@@ -151,6 +152,11 @@ class Queues:
         """What a consumer did not finish can be seen again after so many seconds."""
         self._waiting.append((self.clock() + 1000 * visibility, queue, body))
 
+    @property
+    def waiting(self) -> int:
+        """How many messages are or will be to be seen."""
+        return len(self._waiting)
+
     def clear(self) -> None:
         self._waiting.clear()
 
@@ -192,6 +198,19 @@ class Stack:
     def forget_settings(self) -> None:
         """Let a changed environment count."""
         settings.settings.cache_clear()
+
+    def stored(self, link_id: str) -> Link:
+        link = store.get_link(link_id)
+        assert link is not None
+        return link
+
+    def event(self, link_id: str) -> bytes:
+        """The body of the event of a link that has ended."""
+        link = self.stored(link_id)
+        assert link.event is not None
+        return sealing.unseal(
+            link.event, account=link.account, subject=link_id, purpose=ending.EVENT, now=self.now
+        )
 
     def links(self) -> list[dict[str, Any]]:
         return [row for row in self.rows("LinksTable") if row["sk"] == "link"]

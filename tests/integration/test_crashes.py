@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from latchkey import ids
 from latchkey.links import OPEN
 from tests.integration.conftest import LOGIN, founding, operations
 from tests.integration.simulation import Simulation, simulation
 
 READ, WRITE = "paymentMethod.read", "paymentMethod.write"
+CLAIM_KEY = "0123456789abcdef"
 ATTEMPTS = 12  # of a client that tries again
 MINUTES = 30  # in which everything must be over: a session has fifteen
 
@@ -30,7 +32,7 @@ def create(world: Simulation, key: str, **changes: Any) -> dict[str, Any]:
 
 def play_user(world: Simulation, code: str, user: str) -> None:
     """Claim, log in, and wait, as a client would that tries again when it gets no answer."""
-    claim = partial(world.claim, code, "0123456789abcdef")
+    claim = partial(world.claim, code, CLAIM_KEY)
     token = (world.survives(claim) or world.survives(claim)).json["clientToken"]
     for _ in range(ATTEMPTS):
         world.work_once()
@@ -66,6 +68,23 @@ def failed(world: Simulation) -> str:
     return str(link["linkId"])
 
 
+def stopped(world: Simulation) -> str:
+    """Its user cancels while a write runs."""
+    link = create(world, "k", operations=operations(READ, WRITE, READ))
+    token = ids.derived_client_token(link["claimCode"], CLAIM_KEY)
+    cancel = partial(world.client, token, "POST /link/session/cancel")
+    sandbox = world.connectors.reply
+
+    def reply(request: dict[str, Any]) -> Any:
+        if request["action"] == "execute" and request["operation"]["action"] == "write":
+            assert world.survives(cancel) or world.survives(cancel)
+        return sandbox(request)
+
+    world.connectors.reply = reply
+    play_user(world, link["claimCode"], "user_good")
+    return str(link["linkId"])
+
+
 def canceled(world: Simulation) -> str:
     link = create(world, "k")
     world.survives(lambda: world.claim(link["claimCode"]))
@@ -84,6 +103,7 @@ LIVES: dict[Life, str] = {
     complete: "complete",
     silent: "complete",
     failed: "failed",
+    stopped: "failed",
     canceled: "canceled",
     expired: "expired",
 }
@@ -99,7 +119,8 @@ def live(life: Life, crash_at: int, *, after: bool) -> tuple[Simulation, str]:
         link_id = life(world)
         world.deliver_once()
         minutes = 0
-        while world.stored(link_id).due_at() is not None and minutes < MINUTES:
+        # A message whose consumer died comes again.
+        while (world.stored(link_id).due_at() is not None or world.queues.waiting) and minutes < MINUTES:
             world.minute()
             minutes += 1
         stored = world.stored(link_id)
@@ -132,6 +153,7 @@ def test_a_crash_at_any_call_loses_nothing(life: Life, capsys: pytest.CaptureFix
             error = stored.error.code if stored.error else None
             # Only this keeps a link from its end: a write that nobody knows the outcome of.
             assert stored.status == LIVES[life] or error == "OUTCOME_UNKNOWN", where
+            assert life is not stopped or error == "OUTCOME_UNKNOWN", where
             ends[error or stored.status] += 1
     with capsys.disabled():
         told = f"{2 * points} crashes at {points} calls, as many links: {dict(ends)}"

@@ -53,6 +53,9 @@ class Life(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.world = self.stack.enter_context(simulation())
         self.links: list[Known] = []
+        self.stops_next: str | None = None  # who stops the next operation while it runs
+        self.sandbox = self.world.connectors.reply
+        self.world.connectors.reply = self.reply
 
     def teardown(self) -> None:
         try:
@@ -166,6 +169,20 @@ class Life(RuleBasedStateMachine):
 
     proceed_further = proceed
 
+    @rule(who=st.sampled_from(("user", "maker")))
+    def stop_next(self, who: str) -> None:
+        self.stops_next = who
+
+    def reply(self, request: dict[str, Any]) -> Any:
+        if request["action"] == "execute" and self.stops_next:
+            who, self.stops_next = self.stops_next, None
+            (link,) = [link for link in self.links if link.link_id[5:] == request["sessionId"][5:]]
+            if who == "user" and link.token:
+                self.world.survives(partial(self.world.client, link.token, "POST /link/session/cancel"))
+            else:
+                self.world.survives(partial(self.world.cancel, link.link_id))
+        return self.sandbox(request)
+
     # --- What happens by itself, or goes wrong ---------------------------------------------------
 
     @rule()
@@ -220,7 +237,19 @@ class Life(RuleBasedStateMachine):
         assert (view["status"] == "expired") == (
             view["claimedAt"] is None and view["status"] != "canceled" and self.world.now >= link.expires_at
         )
-        assert (view["error"] is not None) == (view["status"] == "failed")
+        code = view["error"] and view["error"]["code"]
+        assert (code is not None) == (view["status"] == "failed") or (
+            (view["status"], code) == ("canceled", "OUTCOME_UNKNOWN")
+        )
+        for index, shown in enumerate(operation["status"] for operation in view["operations"]):
+            if (
+                view["status"] not in STEPS
+                and (link.link_id, index) in self.writes()
+                and shown != "succeeded"
+            ):
+                # Handed over, it may have happened, but for the one that the provider refused.
+                refused = code == "AUTOMATION_ERROR" and view["error"]["operationIndex"] == index
+                assert shown == ("failed" if refused else "unknown")
         assert (view["completedAt"] is None) == (view["status"] in STEPS)
         assert (view["result"] is None) == (view["status"] != "complete")
         if view["status"] == "complete":
@@ -229,9 +258,18 @@ class Life(RuleBasedStateMachine):
             )
             results = view["result"]["operations"] if len(link.operations) > 1 else [view["result"]]
             assert len(results) == len(link.operations)
-        shown = view["timeline"]
-        assert len(shown) <= 200
-        assert sum(step["event"] == "link.claimed" for step in shown) <= 1
+        steps = view["timeline"]
+        assert len(steps) <= 200
+        assert sum(step["event"] == "link.claimed" for step in steps) <= 1
+
+    def writes(self) -> set[tuple[str, int]]:
+        """Each write that was handed to the connector: its link and index."""
+        calls = [call for call in self.world.connectors.called if call["operation"]]
+        return {
+            ("link_" + call["sessionId"][5:], call["operation"]["index"])
+            for call in calls
+            if call["operation"]["action"] == "write"
+        }
 
     @invariant()
     def no_write_ran_twice_and_no_read_more_than_three_times(self) -> None:

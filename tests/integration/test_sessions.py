@@ -1,12 +1,15 @@
 """A link's life through the handlers: claim, session, operations, result, end."""
 
+import copy
 import json
+import re
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from latchkey import store
+from latchkey.connector_protocol import MAX_CHALLENGE_BYTES, json_size
 from latchkey.links import DUE_SHARDS, Link
 from tests.integration.conftest import LOGIN, Context, Output, Stack, founding, operations
 from tests.template import resources
@@ -214,16 +217,16 @@ def test_the_user_name_decides_what_happens(
     view = stack.get(link_id).json
     assert view["status"] == status
     session = stack.client(token).json
-    assert session["error"] == view["error"]
     if code is None:
-        assert view["error"] is None
+        assert view["error"] is session["error"] is None
         assert view["result"] is not None
     else:
         assert (view["error"]["code"], view["error"]["operationIndex"]) == (code, index)
+        assert session["error"] == {"code": code, "reason": view["error"]["reason"]}
         assert view["result"] is None
         shown = [o["status"] for o in view["operations"]]
         before = 0 if index is None else index
-        middle = [] if index is None else ["failed"]
+        middle = [] if index is None else ["unknown" if code == "OUTCOME_UNKNOWN" else "failed"]
         assert shown == ["succeeded"] * before + middle + ["skipped"] * (len(named) - before - len(middle))
     assert stack.rows("SecretsTable") == []
 
@@ -495,6 +498,53 @@ def test_a_link_canceled_while_an_operation_runs_stops_there(stack: Stack) -> No
     assert stack.rows("SecretsTable") == []
 
 
+STOPS: dict[str, tuple[str, str | None]] = {
+    "the user": ("failed", "USER_CANCELED"),
+    "the maker": ("canceled", None),
+    "the time": ("failed", "CLIENT_TIMEOUT"),
+}
+
+
+@pytest.mark.parametrize("operation", [READ, WRITE])
+@pytest.mark.parametrize("who", STOPS)
+def test_whoever_stops_a_write_is_told_that_it_may_have_happened(
+    stack: Stack, who: str, operation: str
+) -> None:
+    link_id, token = stack.claimed(link(READ, operation, READ))
+    sandbox = stack.connectors.reply
+
+    def stopped(request: dict[str, Any]) -> Any:
+        if request["action"] == "execute" and request["operation"]["index"] == 1:
+            if who == "the user":
+                assert stack.client(token, "POST /link/session/cancel").status == 200
+            elif who == "the maker":
+                assert stack.cancel(link_id).status == 200
+            else:
+                stack.now += 900_000
+        return sandbox(request)
+
+    stack.connectors.reply = stopped
+    stack.answer(token, LOGIN)
+    stack.work()
+    stack.sweep()
+    status, code = STOPS[who]
+    shown = "failed"
+    if operation == WRITE:
+        code, shown = "OUTCOME_UNKNOWN", "unknown"
+    expected = None if code is None else (code, 1)
+    view, session = stack.get(link_id).json, stack.client(token).json
+    event = json.loads(stack.event(link_id))
+    for told in (view, event["data"]):
+        assert told["status"] == status
+        assert expected == (told["error"] and (told["error"]["code"], told["error"]["operationIndex"]))
+    for seen in (view, session):
+        assert [o["status"] for o in seen["operations"]] == ["succeeded", shown, "skipped"]
+    assert session["status"] == (
+        "canceled" if code in (None, "USER_CANCELED") or who == "the maker" else "failed"
+    )
+    assert (session["error"] and session["error"]["code"]) == code
+
+
 def test_a_message_that_comes_again_while_a_worker_is_at_it_changes_nothing(stack: Stack) -> None:
     answer = stack.connectors.reply
 
@@ -575,21 +625,105 @@ def test_nonsense_for_a_result_is_as_a_dead_connector(stack: Stack, name: str, o
     assert (error["code"], error["operationIndex"]) == (code, 0)
 
 
-def test_results_too_large_for_an_event_fail_the_link(stack: Stack) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "index"),
+    [
+        ([200_000], None),
+        ([100_000, 100_000], None),
+        ([100_000, 100_000, 100_000], 2),
+        ([200_000, 100_000, 1, 1], 1),  # the one that was too much, and not the last
+        ([500_000, 1], 0),
+        ([1, 1_000_000], 1),
+    ],
+)
+def test_a_result_too_large_for_an_event_is_the_one_that_is_named(
+    stack: Stack, sizes: list[int], index: int | None
+) -> None:
     sandbox = stack.connectors.reply
 
     def large(request: dict[str, Any]) -> Any:
-        reply = sandbox(request)
+        reply = copy.deepcopy(sandbox(request))
         if request["action"] == "execute":
-            reply["data"]["paymentMethods"][0]["nickname"] = "x" * 100_000
+            size = sizes[request["operation"]["index"]]
+            reply["data"]["paymentMethods"][0]["nickname"] = "x" * size
         return reply
 
     stack.connectors.reply = large
-    small, _ = stack.run("user_good", link(READ, READ))
-    assert stack.get(small).json["status"] == "complete"
-    too_large, _ = stack.run("user_good", link(READ, READ, READ))
-    error = stack.get(too_large).json["error"]
-    assert (error["code"], error["operationIndex"]) == ("RESULT_VALIDATION_ERROR", 2)
+    link_id, _ = stack.run("user_good", link(*[READ] * len(sizes)))
+    view = stack.get(link_id).json
+    if index is None:
+        assert view["status"] == "complete"
+    else:
+        error = view["error"]
+        assert (error["code"], error["operationIndex"]) == ("RESULT_VALIDATION_ERROR", index)
+
+
+def test_a_link_can_hold_the_largest_of_everything(stack: Stack) -> None:
+    """DynamoDB takes 400 KB; moto holds to it as well."""
+    metadata = {f"{n:02}" + "\U0001f511" * 38: "\U0001f511" * 500 for n in range(50)}
+    options = [{"const": f"{n}", "title": "\U0001f511" * 100} for n in range(50)]
+    fields = {f"f{n}": {"type": "string", "title": "t", "oneOf": options} for n in range(3)}
+    form = {"type": "object", "properties": fields, "additionalProperties": False}
+    challenge = {"type": "choice", "title": "t", "schema": form}
+    assert 60_000 < json_size(challenge) <= MAX_CHALLENGE_BYTES
+    sandbox = stack.connectors.reply
+
+    def large(request: dict[str, Any]) -> Any:
+        if request["action"] == "start":
+            return {"status": "challenge", "challenge": challenge, "state": "s" * 65_000}
+        if request["action"] == "answer":
+            return {"status": "authenticated", "state": {"step": "authenticated", "user": "user_good"}}
+        reply = copy.deepcopy(sandbox(request))
+        reply["data"]["paymentMethods"][0]["nickname"] = "x" * 140_000
+        return reply
+
+    stack.connectors.reply = large
+    body = json.dumps(link(READ, metadata=metadata, debug=True), ensure_ascii=False)
+    link_id, token = stack.claimed(body)
+    stack.answer(token, {"f0": "0"})
+    stack.work()
+    assert stack.get(link_id).json["status"] == "complete"
+
+
+@pytest.mark.parametrize("sent", ["1704067200000.0", "1.7040672e12"])
+def test_a_whole_number_leaves_as_an_integer(stack: Stack, sent: str) -> None:
+    sandbox = stack.connectors.reply
+
+    def floating(request: dict[str, Any]) -> Any:
+        reply = json.dumps(sandbox(request))
+        return re.sub('("placedAt"|"quantity"): [0-9]+', rf"\1: {sent}", reply).encode()
+
+    stack.connectors.reply = floating
+    link_id, _ = stack.run("user_good", link("orderHistory.read", integrationId="ubereats"))
+    answer = stack.get(link_id)
+    assert answer.json["result"]["orders"][0]["placedAt"] == 1_704_067_200_000
+    assert '"placedAt":1704067200000,' in answer.text
+    assert b'"placedAt":1704067200000,' in stack.event(link_id)
+
+
+@pytest.mark.parametrize("sent", ["9007199254740992", "-9007199254740992", "1" * 26, "1e300", "1e400"])
+def test_an_integer_of_more_than_53_bits_does_not_leave(stack: Stack, sent: str) -> None:
+    sandbox = stack.connectors.reply
+
+    def huge(request: dict[str, Any]) -> Any:
+        return re.sub('"placedAt": [0-9]+', f'"placedAt": {sent}', json.dumps(sandbox(request))).encode()
+
+    stack.connectors.reply = huge
+    link_id, _ = stack.run("user_good", link("orderHistory.read", integrationId="ubereats"))
+    view = stack.get(link_id).json
+    assert view["status"] == "failed"
+    # 1e400 is no number that JSON's readers agree on, and so no reply.
+    assert view["error"]["code"] == ("CONNECTION_FAILED" if sent == "1e400" else "RESULT_VALIDATION_ERROR")
+
+
+@pytest.mark.parametrize("pattern", [r"^[\p{L}\p{N}]{1,300}$", "^(([a-z]{0,100}){0,100}){0,100}$"])
+def test_a_pattern_that_no_answer_can_be_judged_by_is_no_challenge(stack: Stack, pattern: str) -> None:
+    field = {"type": "string", "title": "Name", "maxLength": 300, "pattern": pattern}
+    form = {"type": "object", "properties": {"name": field}, "additionalProperties": False}
+    challenge = {"type": "login", "title": "t", "schema": form}
+    stack.connectors.reply = lambda _: {"status": "challenge", "challenge": challenge, "state": None}
+    link_id, _ = stack.claimed(link())
+    assert stack.get(link_id).json["error"]["code"] == "CONNECTION_FAILED"
 
 
 def test_state_goes_back_to_the_connector_and_nowhere_else(stack: Stack) -> None:

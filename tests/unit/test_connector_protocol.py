@@ -165,8 +165,15 @@ def test_state_and_reply_have_a_size() -> None:
         return {"status": "result", "data": {"x": "\u00e9" + "x" * (size - 2 - len(empty))}}
 
     empty = '{"status":"result","data":{"x":""}}'
+    option = {"const": "a", "title": "t"}
+    asked = changed(
+        CHOICE, f"{CHANNEL}.oneOf", [option | {"const": f"{n}" + "\u00e9" * 90} for n in range(50)]
+    )
+    fields = {f"f{n}": asked["challenge"]["schema"]["properties"]["channel"] for n in range(10)}
+    large = changed(changed(asked, f"{FORM}.properties", fields), f"{FORM}.required", [])
 
     assert issues(state(MAX_STATE_BYTES), "start") == []
     assert issues(state(MAX_STATE_BYTES + 1), "start") == [("state", "must be at most 64 KiB of JSON")]
+    assert issues(large, "start") == [("challenge", "must be at most 64 KiB of JSON")]
     assert issues(result(MAX_REPLY_BYTES), "execute") == []
     assert issues(result(MAX_REPLY_BYTES + 1), "execute") == [("", "must be at most 1024 KiB of JSON")]

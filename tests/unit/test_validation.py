@@ -104,7 +104,7 @@ MANY = {f"key{n}": "value" for n in range(50)}
         {"expiresIn": 7_776_000},
         {"metadata": {}},
         {"metadata": MANY},
-        {"metadata": {"k" * 40: "v" * 500, "": ""}},
+        {"metadata": {"k" * 40: "v" * 500, "k": ""}},
         {f"{WRITE}.cardNumber": "420000000000"},
         {f"{WRITE}.cardNumber": "1900000000000000000"},
         {f"{WRITE}.expirationDate": "01/01"},
@@ -195,7 +195,8 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "metadata", MANY | {"key50": "value"}, PAIRS, "range"),
     ({}, "metadata", {f"key{n}": n for n in range(51)}, PAIRS, "range"),
     (METADATA, "metadata.plan", "v" * 501, VALUE, "range"),
-    (METADATA, f"metadata.{'k' * 41}", "value", "must be named with at most 40 characters", "range"),
+    (METADATA, f"metadata.{'k' * 41}", "value", "must be named with 1 to 40 characters", "range"),
+    (METADATA, "metadata.", "value", "must be named with 1 to 40 characters", "range"),
     ({}, "webhookUrl", "https://your-app.com/" + "x" * (2048 - 20), HTTPS, "range"),
     ({}, "returnUrl", "myapp:" + "x" * (2048 - 5), RETURN, "range"),
     # Unknown fields, with the one that may have been meant.

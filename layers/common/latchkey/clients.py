@@ -5,7 +5,7 @@ from typing import Any
 
 from latchkey import ending, ids, queues, sealing, sessions, store, strictjson, validation
 from latchkey.errors import ConflictError, UnauthorizedError, ValidationFailedError
-from latchkey.links import OPEN, Link, as_of, ended
+from latchkey.links import OPEN, Link, as_of, ended, interrupted
 from latchkey.views import session_view
 
 INPUT = "input"
@@ -62,6 +62,6 @@ def cancel(link: Link, now: int) -> Link:
     def step(current: Link) -> Link:
         if as_of(current, now).status not in OPEN:
             raise ConflictError("The session has ended")
-        return ending.end(current, ended(current, "failed", now, "USER_CANCELED"), now)
+        return ending.end(current, ended(current, "failed", now, interrupted(current, "USER_CANCELED")), now)
 
     return store.retrying(link, step)

@@ -2,12 +2,12 @@
 
 import json
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 
 from latchkey import aws, ids, telemetry
-from latchkey.connector_protocol import MAX_REPLY_BYTES, VERSION, reply_issues
+from latchkey.connector_protocol import VERSION, UnreadableReplyError, read_reply, reply_issues
 from latchkey.links import Link
 from latchkey.settings import settings
 
@@ -38,21 +38,14 @@ def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
         "operation": None,
     } | members
     payload = _invoke(_function(link), json.dumps(request, ensure_ascii=False).encode())
-    if len(payload) > MAX_REPLY_BYTES:
-        raise ConnectorDiedError("the reply is too large")
     try:
-        reply = json.loads(payload, parse_constant=_refuse_constant)
-        json.dumps(reply, ensure_ascii=False).encode()  # which half of a surrogate pair does not survive
-    except (ValueError, RecursionError):
-        raise ConnectorDiedError("the reply is not JSON") from None
+        reply = read_reply(payload)
+    except UnreadableReplyError as error:
+        raise ConnectorDiedError(str(error)) from None
     if reply_issues(reply, action):
         raise ConnectorDiedError("the reply does not fit the protocol")
     answer: dict[str, Any] = reply
     return answer
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"JSON has no {name}")
 
 
 def _function(link: Link) -> str:

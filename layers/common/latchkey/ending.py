@@ -17,19 +17,13 @@ EVENT = "event"  # what events and the results in them are sealed for
 MAX_EVENT_BYTES = 256 * 1024
 
 
-class ResultTooLargeError(Exception):
-    """The event would not fit."""
-
-
 def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) -> Link:
     """Write `last`, the link in its end state, over the open `link`, at `now` (ms); returns what is stored.
 
-    Raises SupersededError if another writer came first, ResultTooLargeError if the result is too large.
+    Raises SupersededError if another writer came first. A result must be one that `fits`.
     """
     if last.webhook_url is not None or result is not None:
         body = event_body(last, result)
-        if len(body) > MAX_EVENT_BYTES:
-            raise ResultTooLargeError
         sealed = sealing.seal(body, account=link.account, subject=link.link_id, purpose=EVENT, now=now)
         last = replace(last, event=sealed)
     if last.webhook_url is not None:
@@ -49,7 +43,8 @@ def fail(link: Link, now: int, code: str) -> Link:
     """End the link as failed."""
     last = ended(link, "failed", now, code)
     if link.running is not None:
-        last = noted(last, now, "operation.failed", link.running)
+        step = "operation.unknown" if code == "OUTCOME_UNKNOWN" else "operation.failed"
+        last = noted(last, now, step, link.running)
     return end(link, last, now)
 
 
@@ -67,6 +62,11 @@ def delete_secrets(link: Link) -> None:
     """Delete all that is sealed for the link but its event."""
     for row in store.secret_rows(link):
         store.delete_secret(link, row)
+
+
+def fits(link: Link, result: dict[str, Any], now: int) -> bool:
+    """Whether the link can end at `now` with the result."""
+    return len(event_body(ended(link, "complete", now), result)) <= MAX_EVENT_BYTES
 
 
 def event_body(link: Link, result: dict[str, Any] | None) -> bytes:

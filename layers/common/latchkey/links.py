@@ -23,7 +23,7 @@ class Operation:
 
     resource: str
     action: str
-    status: str = "pending"  # pending, running, succeeded; the link's end makes failed or skipped of it
+    status: str = "pending"  # pending, running, succeeded; the link's end makes another of the first two
     tries: int = 0
     result_row: str | None = None  # of the sealed result, until the link ends
 
@@ -53,6 +53,7 @@ class Failure:
 
     code: str
     operation_index: int | None = None
+    reason: str | None = None  # what the connector said of it, in one word
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,11 @@ def as_of(link: Link, now: int) -> Link:
     return link
 
 
-def interrupted(link: Link, code: str) -> str:
-    """The error of a link that is stopped in its tracks: a write that was running may have happened."""
+def interrupted[T](link: Link, code: T) -> T | str:
+    """The error of a link that is stopped in its tracks, by whomever; `code` if no write was running.
+
+    One that was may have happened.
+    """
     running = link.running
     if running is not None and link.operations[running].action == "write":
         return "OUTCOME_UNKNOWN"
@@ -170,12 +174,13 @@ def interrupted(link: Link, code: str) -> str:
 
 
 def ended(link: Link, status: str, at: int, error_code: str | None = None) -> Link:
-    """The link in an end state, which it entered at `at`."""
+    """The link in an end state, which it entered at `at`. What the user was asked is over with it."""
     return replace(
         link,
         status=status,
         updated_at=at,
         completed_at=at,
+        session=None if link.session is None else replace(link.session, challenge=None),
         error=None if error_code is None else Failure(error_code, link.running),
     )
 

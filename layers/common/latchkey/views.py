@@ -104,7 +104,7 @@ def session_view(stored: Link, now: int) -> dict[str, Any]:
             }
             for o in link.operations
         ],
-        "error": error_view(link.error),
+        "error": None if link.error is None else {"code": link.error.code, "reason": link.error.reason},
         "returnUrl": link.return_url,
         "expiresAt": session.ends_at,
     }
@@ -118,6 +118,7 @@ def error_view(error: Failure | None) -> dict[str, Any] | None:
         "code": error.code,
         "message": MESSAGES[error.code],
         "operationIndex": error.operation_index,
+        "reason": error.reason,
     }
 
 
@@ -136,7 +137,9 @@ def webhook_view(link: Link) -> dict[str, Any]:
 def _operation_status(link: Link, operation: Operation) -> str:
     if link.status in OPEN or operation.status == "succeeded":
         return operation.status
-    return "failed" if operation.status == "running" else "skipped"
+    if operation.status == "pending":
+        return "skipped"
+    return "unknown" if link.error is not None and link.error.code == "OUTCOME_UNKNOWN" else "failed"
 
 
 def _integration(link: Link) -> dict[str, str]:

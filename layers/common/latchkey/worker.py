@@ -9,7 +9,18 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from latchkey import connectors, ending, ids, links, sealing, sessions, store, telemetry, validation
+from latchkey import (
+    connector_protocol,
+    connectors,
+    ending,
+    ids,
+    links,
+    sealing,
+    sessions,
+    store,
+    telemetry,
+    validation,
+)
 from latchkey.clients import INPUT
 from latchkey.connectors import ConnectorDiedError, ConnectorUnreachableError
 from latchkey.create import ARGUMENTS
@@ -125,12 +136,15 @@ class _Worker:
                 self._fail("OUTCOME_UNKNOWN")  # the worker that ran it is gone
             reply = self._execute(index, arguments[index], state)
             results.append(reply["data"])
+            if not ending.fits(self.link, self._result(results), self.clock()):
+                self._fail("RESULT_VALIDATION_ERROR")
             if index < len(self.link.operations) - 1:
+                now = self._check_time()  # what comes after the session's end does not count
                 row, state_row = self._seal(RESULT, reply["data"]), session_of(self.link).state_row
                 if "state" in reply:
                     state = reply["state"]
                     state_row = self._seal(STATE, state)
-                self.save(sessions.succeeded(self.link, self.clock(), index, row, state_row))
+                self.save(sessions.succeeded(self.link, now, index, row, state_row))
         return results
 
     def _execute(self, index: int, arguments: Any, state: Any) -> dict[str, Any]:
@@ -159,25 +173,26 @@ class _Worker:
             if operation.action == "write":
                 self._fail("OUTCOME_UNKNOWN")
         schema = validation.result_validator(self.link.integration_id, operation.resource, operation.action)
-        if validation.schema_issues(schema, reply["data"]):
+        if connector_protocol.data_issues(schema, reply["data"]):
             self._fail("RESULT_VALIDATION_ERROR")
         return reply
 
     def _complete(self, results: list[dict[str, Any]]) -> None:
         now = self._check_time()
         last = sessions.succeeded(self.link, now, len(results) - 1, None, session_of(self.link).state_row)
-        result: dict[str, Any] = results[0]
-        if len(results) > 1:
-            result = {
-                "operations": [
-                    {"resource": operation.resource, "action": operation.action, "data": data}
-                    for operation, data in zip(self.link.operations, results, strict=True)
-                ]
-            }
-        try:
-            ending.end(self.link, links.ended(last, "complete", now), now, result)
-        except ending.ResultTooLargeError:
-            self._fail("RESULT_VALIDATION_ERROR")
+        ending.end(self.link, links.ended(last, "complete", now), now, self._result(results))
+
+    def _result(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        """The link's result, of those of its operations so far."""
+        operations = self.link.operations
+        if len(operations) == 1:
+            return results[0]
+        return {
+            "operations": [
+                {"resource": operation.resource, "action": operation.action, "data": data}
+                for operation, data in zip(operations, results, strict=False)
+            ]
+        }
 
     # --- What every step needs --------------------------------------------------------------------
 
