@@ -17,10 +17,10 @@ import pytest
 import tests.conftest  # noqa: F401 # for its environment
 from latchkey import aws, ending, sealing, sweep
 from latchkey.connector_protocol import MAX_CALL_SECONDS
-from latchkey.delivery import HOST_SLOTS
 from latchkey.links import DUE_SHARDS
 from latchkey.schedule import Outcome
 from latchkey.sealing import DATA_KEY_USES
+from latchkey.store import ACCOUNT_PLACES
 from latchkey.sweep import THREADS
 from tests.integration.conftest import LOGIN, Stack, mocked_clients, new_stack
 from tests.template import resources, routes, template
@@ -358,9 +358,9 @@ def print_quotas(phases: dict[str, Phase]) -> None:
             "MaximumConcurrency, to 1000, and Lambda's concurrency with it; above it, faster connectors",
         ),
         (
-            HOST_SLOTS / attempt,
-            f"events a second to one host: {HOST_SLOTS} in flight, {attempt:.1f} s each",
-            "HOST_SLOTS, if the receiver agrees",
+            ACCOUNT_PLACES / attempt,
+            f"events a second of one account to one host: {ACCOUNT_PLACES} in flight, {attempt:.1f} s each",
+            "ACCOUNT_PLACES, if the receiver agrees",
         ),
         (
             1000 / created.writes["byAccount"],

@@ -1,14 +1,13 @@
 """How long one account's events wait while another's go to a receiver that hangs: `make fairness`.
 
 First in a simulation of what AWS does: a fair queue hands out the messages of quiet groups first, and Lambda
-takes them with up to 100 environments. It has the delays of `latchkey.delivery` in it. Then on the running
+takes them with up to 100 environments. Then on the running
 local stack, whose emulator hands out messages in their order whatever their group, and takes the processors
 of this machine for every call of a function: that, and not a receiver, is what events wait for there.
 """
 
 import heapq
 import json
-import random
 import statistics
 import time
 import urllib.request
@@ -20,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
-from latchkey.delivery import BUSY_WAITS, HOST_SLOTS
+from latchkey.store import ACCOUNT_PLACES
 from local.stack import Stack
 
 HANGING, OTHERS = 2000, 20
@@ -91,12 +90,12 @@ def measure(stack: dict[str, str]) -> list[float]:
 # --- Simulated -------------------------------------------------------------------------------------
 
 
-def simulate(*, fair: bool, environments: int, handling: float, seed: int = 1) -> list[float]:
+def simulate(*, fair: bool, environments: int, handling: float) -> list[float]:
     """The same, with `environments` that each take up to 10 messages at once; `handling` seconds for one
-    message that finds its host busy. A fair queue gives out the messages of quiet groups first."""
-    rand = random.Random(seed)  # noqa: S311 # no secret
-    noisy: deque[tuple[float, int, int]] = deque()  # visible at, number, times found busy
-    quiet: deque[tuple[float, int, int]] = deque()
+    message that finds no place. A fair queue gives out the messages of quiet groups first."""
+    noisy: deque[int] = deque()  # the numbers of events whose message can be seen
+    quiet: deque[int] = deque()
+    line: deque[int] = deque()  # of events that wait for a place
     events: list[tuple[float, int, str, Any]] = []
     counter = 0
 
@@ -106,40 +105,44 @@ def simulate(*, fair: bool, environments: int, handling: float, seed: int = 1) -
         heapq.heappush(events, (when, counter, what, data))
 
     for number in range(HANGING):
-        at(number * 0.001, "message", (number, 0))
+        at(number * 0.001, "message", number)
     second_wave = HANGING * 0.001 + 1.0
     ended = {}
     for number in range(HANGING, HANGING + OTHERS):
         ended[number] = second_wave + (number - HANGING) * 0.02
-        at(ended[number], "message", (number, 0))
-    idle, slots = environments, HOST_SLOTS
+        at(ended[number], "message", number)
+    for minute in range(1, 60):
+        at(60.0 * minute, "sweep")
+    idle, places = environments, ACCOUNT_PLACES
     arrived: dict[int, float] = {}
     while events and len(arrived) < OTHERS:
         now, _, what, data = heapq.heappop(events)
         if what == "message":
-            number, busy = data
-            (noisy if number < HANGING or not fair else quiet).append((now, number, busy))
+            (noisy if data < HANGING or not fair else quiet).append(data)
         elif what == "idle":
             idle += 1
-        elif what == "slot":
-            slots += 1
+        elif what == "place":
+            places += 1
+            if line:
+                at(now, "message", line.popleft())
+        elif what == "sweep":  # wakes all that is due once more
+            noisy.extend(line)
+            line.clear()
         while idle and (quiet or noisy):
             idle -= 1
             longest = handling
             for _ in range(10):
                 if not (quiet or noisy):
                     break
-                _, number, busy = (quiet or noisy).popleft()
+                number = (quiet or noisy).popleft()
                 if number >= HANGING:
                     arrived[number] = now + handling
-                elif slots:
-                    slots -= 1
+                elif places:
+                    places -= 1
                     longest = ATTEMPT_SECONDS
-                    at(now + ATTEMPT_SECONDS, "slot")
-                elif busy < len(BUSY_WAITS):
-                    at(now + BUSY_WAITS[busy] + handling, "message", (number, busy + 1))
-                else:  # left to sweep
-                    at(now + 60 * rand.random(), "message", (number, 0))
+                    at(now + ATTEMPT_SECONDS, "place")
+                else:
+                    line.append(number)
             at(now + longest, "idle")
     return [arrived[number] - ended[number] for number in ended]
 

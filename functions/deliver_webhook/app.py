@@ -13,7 +13,7 @@ def lambda_handler(message: dict[str, Any], context: Any) -> None:
     """Attempt a delivery."""
     delivery.deliver(
         message["linkId"],
-        message["busy"],
+        message["hops"],
         clock=lambda: time.time_ns() // 1_000_000,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )

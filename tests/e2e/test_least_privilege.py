@@ -218,7 +218,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("RunSession", "WakeDeliverer", "sqs:SendMessage"): runs_session,
     ("DeliverWebhook", "ReadLinkAndAccount", "dynamodb:GetItem"): delivers,
     ("DeliverWebhook", "WriteLinkAndHost", "dynamodb:UpdateItem"): delivers,
-    ("DeliverWebhook", "PutAccount", "dynamodb:PutItem"): delivers,
+    ("DeliverWebhook", "PutAccountAndLine", "dynamodb:PutItem"): delivers,
     ("DeliverWebhook", "SealSecret", "kms:GenerateDataKey"): delivers,
     ("DeliverWebhook", "Unseal", "kms:Decrypt"): delivers,
     ("DeliverWebhook", "WakeDeliverer", "sqs:SendMessage"): delivers,

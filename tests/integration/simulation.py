@@ -15,6 +15,7 @@ from itertools import batched
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from latchkey import auth, aws, ids, sealing, sender, settings, store
 from latchkey.errors import NotFoundError
@@ -63,6 +64,10 @@ class Memory:
         self.keys: dict[str, store.ApiKeyRow] = {}
         self.secrets: dict[str, dict[str, Sealed]] = defaultdict(dict)
         self.accounts: dict[str, Sealed] = {}
+        self.places: dict[
+            tuple[str, str, int], int
+        ] = {}  # host, account or "" for the host's own, number: until
+        self.lines: dict[store.Line, set[str]] = defaultdict(set)
 
     def get_api_key(self, key_hash: str) -> store.ApiKeyRow | None:
         return self.keys.get(key_hash)
@@ -134,13 +139,38 @@ class Memory:
         self.accounts[account] = sealed
         return True
 
-    def take_slot(self, host: str, slots: int, now: int, until: int, first: int) -> int | None:
-        assert host
+    def take_place(self, line: store.Line, now: int, until: int) -> tuple[str, str] | None:
         assert now < until
-        return first % slots
+        taken = {place: at for place, at in self.places.items() if at > now and place[0] == line.host}
+        own = {number for (_, owner, number) in taken if owner == line.account}
+        hosts = {number for (_, owner, number) in taken if owner == ""}
+        assert len(own) <= store.ACCOUNT_PLACES
+        free = [
+            min(set(range(count)) - used, default=None)
+            for count, used in ((store.ACCOUNT_PLACES, own), (store.HOST_PLACES, hosts))
+        ]
+        if None in free:
+            return None
+        for owner, number in zip((line.account, ""), free, strict=True):
+            assert number is not None
+            self.places[line.host, owner, number] = until
+        return f"{line.account}#{free[0]}", f"place{free[1]}"
 
-    def give_slot_back(self, host: str, slot: int, until: int) -> None:
-        pass
+    def give_place_back(self, line: store.Line, place: tuple[str, str], until: int) -> None:
+        for owner, name in zip((line.account, ""), place, strict=True):
+            number = int(name.removeprefix(f"{line.account}#").removeprefix("place"))
+            if self.places.get((line.host, owner, number)) == until:
+                del self.places[line.host, owner, number]
+
+    def stand_in_line(self, line: store.Line, link_id: str, until: int) -> None:
+        assert until
+        self.lines[line].add(link_id)
+
+    def first_in_line(self, line: store.Line) -> str | None:
+        return min(self.lines[line], default=None)
+
+    def leave_line(self, line: store.Line, link_id: str) -> None:
+        self.lines[line].discard(link_id)
 
 
 class Kms:
@@ -148,16 +178,23 @@ class Kms:
 
     def __init__(self) -> None:
         self._keys: dict[bytes, tuple[bytes, dict[str, str]]] = {}
+        self.away = False
 
     def generate_data_key(self, **request: Any) -> dict[str, bytes]:
+        self._reach()
         wrapped, plain = os.urandom(16), os.urandom(32)
         self._keys[wrapped] = plain, request["EncryptionContext"]
         return {"Plaintext": plain, "CiphertextBlob": wrapped}
 
     def decrypt(self, **request: Any) -> dict[str, bytes]:
+        self._reach()
         plain, context = self._keys[request["CiphertextBlob"]]
         assert context == request["EncryptionContext"]
         return {"Plaintext": plain}
+
+    def _reach(self) -> None:
+        if self.away:
+            raise EndpointConnectionError(endpoint_url="kms")
 
 
 @dataclass
@@ -191,6 +228,7 @@ class Simulation(Stack):
         self.faults = faults
         self.memory = memory
         self.receiver = Receiver()
+        self.kms = Kms()
 
     def survives(self, action: Callable[[], Any]) -> Any:
         """What an action brings; None if the process died in it."""
@@ -232,7 +270,7 @@ def simulation() -> Iterator[Simulation]:
             if not name.startswith("_"):
                 assert callable(getattr(store, name))
                 patch.setattr(store, name, faults.wrap(partial(member, memory)))
-        kms = _Client(faults, Kms(), "generate_data_key", "decrypt")
+        kms = _Client(faults, world.kms, "generate_data_key", "decrypt")
         sqs = _Client(faults, world.queues, "send_message")
         connectors = _Client(faults, world.connectors, "invoke")
         patch.setattr(aws, "kms", lambda: kms)

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.integration.conftest import LOGIN, founding, operations
+from latchkey import sealing
+from tests.integration.conftest import LOGIN, founding, operations, sample_event
 from tests.integration.simulation import MINUTE, simulation
 
 STEPS = {
@@ -89,6 +90,20 @@ class Life(RuleBasedStateMachine):
         answer = self.world.survives(partial(self.world.cancel, link.link_id))
         if answer is not None:
             assert answer.status == (200 if before in ("pending", "active", "canceled") else 409)
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data())
+    def redeliver(self, data: st.DataObject) -> None:
+        link = self.pick(data)
+        before = self.read(link)
+        event = sample_event("link_deliveries") | {
+            "routeKey": "POST /v1/links/{linkId}/redeliver",
+            "pathParameters": {"linkId": link.link_id},
+        }
+        answer = self.world.survives(partial(self.world.invoke, "link_deliveries", event))
+        if answer is not None:
+            ended = before["status"] not in STEPS and self.world.stored(link.link_id).webhook_url is not None
+            assert answer.status == (202 if ended else 409)
 
     # --- The user --------------------------------------------------------------------------------
 
@@ -210,6 +225,20 @@ class Life(RuleBasedStateMachine):
     def disturb_messages(self, copies: int, losing: bool) -> None:  # hypothesis calls it
         self.world.queues.copies, self.world.queues.losing = copies, losing
 
+    @rule(minutes=st.integers(1, 3))
+    def lose_the_keys(self, minutes: int) -> None:
+        """KMS cannot be reached for so long: nothing can be sent, so nothing counts."""
+        sent = {link_id: len(got) for link_id, got in self.world.receiver.got.items()}
+        attempts = {link.link_id: self.read(link)["webhook"]["attempts"] for link in self.links}
+        for cache in (sealing._data_keys, sealing._opened_keys):
+            cache.clear()
+        self.world.kms.away = True
+        for _ in range(minutes):
+            self.world.minute()
+        self.world.kms.away = False
+        assert sent == {link_id: len(got) for link_id, got in self.world.receiver.got.items()}
+        assert attempts == {link.link_id: self.read(link)["webhook"]["attempts"] for link in self.links}
+
     @rule(failures=st.integers(1, 3))
     def break_receiver(self, failures: int) -> None:
         self.world.receiver.failures = failures
@@ -281,6 +310,14 @@ class Life(RuleBasedStateMachine):
             starts[call["sessionId"]] += call["action"] == "start"
         for (_, _, action), count in runs.items():
             assert count <= (1 if action == "write" else 3)
+
+    @invariant()
+    def the_schedule_has_ten_attempts_and_no_redelivery_counts(self) -> None:
+        for link in self.links:
+            webhook = self.world.stored(link.link_id).webhook
+            if webhook is not None:
+                assert 0 <= webhook.attempts - webhook.redeliveries <= 10
+                assert (webhook.next_attempt_at is not None) == (webhook.status == "pending")
 
     @invariant()
     def each_event_has_one_id_and_one_body(self) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from latchkey import aws, deliveries, ids
+from latchkey import aws, deliveries, ids, sealing, store
 from latchkey.schedule import Outcome
 from tests.integration.conftest import (
     SAMPLE_KEY,
@@ -85,6 +86,14 @@ def redeliver(stack: Stack, link_id: str, key: str = SAMPLE_KEY) -> Answer:
 
 def webhook(stack: Stack, link_id: str) -> Any:
     return stack.get(link_id).json["webhook"]
+
+
+def play_out(stack: Stack, *links: str) -> None:
+    """Let each of the links' attempts be made when it is due, until there is none."""
+    while planned := [(at, link_id) for link_id in links if (at := webhook(stack, link_id)["nextAttemptAt"])]:
+        at, link_id = min(planned)
+        stack.now = max(stack.now, at)
+        stack.consume("deliver_webhook", json.dumps({"linkId": link_id, "hops": 0}))
 
 
 def pass_time(stack: Stack, milliseconds: int) -> None:
@@ -367,6 +376,194 @@ def test_a_host_has_five_deliveries_in_flight(stack: Stack, receiver: Receiver) 
     receiver.during = lambda: None
     pass_time(stack, MINUTE)
     assert sorted(event["data"]["linkId"] for event in receiver.events) == sorted(links)
+
+
+def ended_links(stack: Stack, count: int, key: str = SAMPLE_KEY) -> list[str]:
+    links = [stack.create(link(), key=key).json["linkId"] for _ in range(count)]
+    for link_id in links:
+        stack.cancel(link_id, key=key)
+    return links
+
+
+def test_no_account_takes_all_places_of_a_host(stack: Stack, receiver: Receiver) -> None:
+    """Twenty-five events of five accounts, each begun while all before are in flight."""
+    keys = {account: stack.new_key(account) for account in ("a", "b", "c", "d", "e")}
+    owners = {link_id: account for account, key in keys.items() for link_id in ended_links(stack, 7, key=key)}
+    bodies = stack.queues.take("WEBHOOK_QUEUE")[::-1]
+    in_flight: list[str] = []
+    most: list[str] = []
+
+    def nested() -> None:
+        nonlocal most
+        in_flight.append(owners[receiver.events[-1]["data"]["linkId"]])
+        most = max(most, in_flight.copy(), key=len)
+        while bodies:
+            stack.consume("deliver_webhook", bodies.pop(0))
+        in_flight.pop()
+
+    receiver.during = nested
+    stack.consume("deliver_webhook", bodies.pop(0))
+    assert most == [account for account in "abcd" for _ in range(5)]
+    receiver.during = lambda: None
+    pass_time(stack, MINUTE)
+    assert sorted(event["data"]["linkId"] for event in receiver.events) == sorted(owners)
+
+
+def test_who_leaves_a_place_serves_those_that_wait_for_it(stack: Stack, receiver: Receiver) -> None:
+    line = store.Line("acme", "your-app.com:443")
+    links = ended_links(stack, 12)
+    bodies = stack.queues.take("WEBHOOK_QUEUE")
+
+    def meanwhile() -> None:
+        receiver.during = lambda: None
+        for _ in range(4):  # the others are taken by deliveries that are still under way
+            assert store.take_place(line, stack.now, stack.now + 45_000)
+        for body in bodies:
+            stack.consume("deliver_webhook", body)
+        assert len(receiver.got) == 1
+
+    receiver.during = meanwhile
+    stack.consume("deliver_webhook", bodies.pop())
+    # No message and no time was needed for it.
+    assert sorted(event["data"]["linkId"] for event in receiver.events) == sorted(links)
+    assert stack.queues.take("WEBHOOK_QUEUE") == []
+    assert store.first_in_line(line) is None
+
+
+def test_who_serves_the_line_goes_on_in_another_message_when_its_time_is_over(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ended_links(stack, 2)
+    line = store.Line("acme", "your-app.com:443")
+    store.stand_in_line(line, second, stack.now)
+    stack.queues.clear()
+    receiver.during = lambda: monkeypatch.setattr(Context, "remaining_ms", 16_999)
+    for hops, expected in ((0, [1]), (11, [12]), (12, [])):
+        monkeypatch.setattr(Context, "remaining_ms", 300_000)
+        store.stand_in_line(line, second, stack.now)
+        redeliver(stack, first)
+        stack.queues.clear()
+        stack.consume("deliver_webhook", json.dumps({"linkId": first, "hops": hops}))
+        sent = [json.loads(body) for body in stack.queues.take("WEBHOOK_QUEUE")]
+        assert [(message["linkId"], message["hops"]) for message in sent] == [(second, n) for n in expected]
+    assert {event["data"]["linkId"] for event in receiver.events} == {first}
+
+
+def test_a_place_is_given_back_by_its_holder_alone(stack: Stack) -> None:
+    line, now = store.Line("acme", "h:443"), stack.now
+
+    def take(at: int, until: int) -> tuple[str, str] | None:
+        return store.take_place(line, at, until)
+
+    assert len({place[0] for _ in range(5) if (place := take(now, now + 1000))}) == 5
+    assert take(now + 999, now + 2000) is None
+    assert store.take_place(store.Line("globex", "h:443"), now, now + 1000) is not None
+    place = take(now + 1000, now + 2000)  # its time was over
+    assert place is not None
+    store.give_place_back(line, place, now + 1000)  # by who had it before
+    assert [take(now + 1000, now + 2000) is not None for _ in range(5)] == [True] * 4 + [False]
+    store.give_place_back(line, place, now + 2000)
+    again = take(now + 1001, now + 2000)
+    assert again is not None
+    assert again[0] == place[0]
+
+
+# --- Faults of our own, and attempts that are asked for --------------------------------------------
+
+
+def test_an_outage_of_our_own_uses_up_no_attempt(
+    stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.otherwise = FAILING
+    link_id, _ = stack.run("user_good", link())
+    sealing._opened_keys.clear()
+
+    def away(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="kms")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(aws.kms(), "decrypt", away)
+        pass_time(stack, 9 * MINUTE)
+    assert webhook(stack, link_id)["attempts"] == 0
+    assert attempts(stack, link_id) == []
+    play_out(stack, link_id)
+    assert len(receiver.got) == 10
+    assert [delivery["attempt"] for delivery in attempts(stack, link_id)] == list(range(1, 11))
+    assert webhook(stack, link_id)["status"] == "exhausted"
+
+
+def test_what_is_asked_for_moves_nothing_of_the_schedule(stack: Stack, receiver: Receiver) -> None:
+    receiver.otherwise = FAILING
+    alone, pressed = (stack.run("user_good", link())[0] for _ in range(2))
+    stack.deliver()
+    for n in range(13):
+        stack.now += 3000
+        if n < 9:
+            redeliver(stack, pressed)
+        stack.deliver()
+    play_out(stack, alone, pressed)
+    by_schedule = [delivery["at"] for delivery in attempts(stack, alone)]
+    in_all = [delivery["at"] for delivery in attempts(stack, pressed)]
+    assert len(by_schedule) == 10
+    assert len(in_all) == 19
+    assert set(by_schedule) <= set(in_all)
+    assert [delivery["attempt"] for delivery in attempts(stack, pressed)] == list(range(1, 20))
+    assert webhook(stack, pressed) == {"status": "exhausted", "attempts": 19, "nextAttemptAt": None}
+
+
+def test_a_delivery_that_was_asked_for_ends_the_schedule(stack: Stack, receiver: Receiver) -> None:
+    receiver.outcomes = [FAILING, FAILING, OK]
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+    scheduled = webhook(stack, link_id)["nextAttemptAt"]
+    redeliver(stack, link_id)
+    assert webhook(stack, link_id) == {"status": "pending", "attempts": 1, "nextAttemptAt": stack.now}
+    stack.deliver()
+    assert webhook(stack, link_id) == {"status": "pending", "attempts": 2, "nextAttemptAt": scheduled}
+    redeliver(stack, link_id)
+    stack.deliver()
+    play_out(stack, link_id)
+    assert len(receiver.got) == 3
+    assert webhook(stack, link_id) == {"status": "delivered", "attempts": 3, "nextAttemptAt": None}
+
+
+def test_what_is_asked_for_during_an_attempt_is_one_more(stack: Stack, receiver: Receiver) -> None:
+    link_id, _ = stack.run("user_good", link())
+
+    def ask() -> None:
+        receiver.during = lambda: None
+        redeliver(stack, link_id)
+
+    receiver.during = ask
+    stack.deliver()
+    assert len(receiver.got) == 2
+    assert webhook(stack, link_id) == {"status": "delivered", "attempts": 2, "nextAttemptAt": None}
+
+
+def test_an_attempt_that_was_asked_for_and_is_lost_is_made_again(stack: Stack, receiver: Receiver) -> None:
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+
+    def die() -> None:
+        receiver.during = lambda: None
+        raise KeyError
+
+    receiver.during = die
+    redeliver(stack, link_id)
+    stack.consume("deliver_webhook", *stack.queues.take("WEBHOOK_QUEUE"))
+    pass_time(stack, 2 * MINUTE)
+    assert len(receiver.got) == 3
+    assert webhook(stack, link_id) == {"status": "delivered", "attempts": 3, "nextAttemptAt": None}
+
+
+def test_an_event_is_given_up_once(stack: Stack, receiver: Receiver, output: Output) -> None:
+    receiver.otherwise = Outcome(duration_ms=1, status_code=410)
+    link_id, _ = stack.run("user_good", link())
+    stack.deliver()
+    redeliver(stack, link_id)
+    stack.deliver()
+    assert len(receiver.got) == 2
+    assert sum("DeliveriesExhausted" in line for line in output.lines) == 1
 
 
 def test_a_malformed_message_is_handed_back_and_the_others_are_not(stack: Stack, receiver: Receiver) -> None:

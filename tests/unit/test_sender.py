@@ -238,6 +238,30 @@ def test_an_address_that_does_not_answer_does_not_hide_one_that_does(tls: ssl.SS
         assert network.dialled == [(ADDRESS, 443)]
 
 
+SIXES = [f"2606:4700:4700::{n}" for n in range(1111, 1117)]
+FOURS = [f"93.184.216.{n}" for n in range(34, 40)]
+
+
+@pytest.mark.parametrize(
+    ("found", "dialled"),
+    [
+        (SIXES + FOURS, [SIXES[0], FOURS[0], SIXES[1], FOURS[1]]),
+        (FOURS + SIXES[:1], [FOURS[0], SIXES[0], FOURS[1], FOURS[2]]),
+        (SIXES[:1] + FOURS, [SIXES[0], FOURS[0], FOURS[1], FOURS[2]]),
+        (FOURS, FOURS[:4]),
+    ],
+)
+def test_no_family_hides_the_other(found: list[str], dialled: list[str]) -> None:
+    tried = []
+
+    def dial(address: tuple[str, int], _seconds: float) -> socket.socket:
+        tried.append(address[0])
+        raise OSError
+
+    Network({NAME: [found]}).send(dial=dial)
+    assert tried == dialled
+
+
 def test_a_connection_that_takes_too_long_is_a_timeout() -> None:
     def dial(_address: tuple[str, int], _seconds: float) -> socket.socket:
         raise TimeoutError
@@ -538,6 +562,30 @@ def test_nothing_is_said_to_who_cannot_prove_the_name(
         assert ended(network.send()) == (None, "tls")
     assert not any(BODY in data for data in heard)
     assert context is None or heard in ([], [b""])
+
+
+@pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["FIN", "RST"])
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x03\x00\x7a\x02\x00"], ids=["at once", "in its hello"])
+def test_who_hangs_up_in_the_handshake_fails_it(end: Callable[[socket.socket], None], first: bytes) -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(first)
+        end(connection)
+
+    with receiver(script) as port:
+        assert ended(Network({NAME: [[ADDRESS]]}, port).send()) == (None, "tls")
+
+
+@pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["FIN", "RST"])
+def test_who_hangs_up_after_the_handshake_is_disconnected(
+    end: Callable[[socket.socket], None], tls: ssl.SSLContext
+) -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(65536)
+        end(connection)
+
+    with receiver(script, tls) as port:
+        assert ended(Network({NAME: [[ADDRESS]]}, port).send()) == (None, "disconnected")
 
 
 # --- hostile receivers ---------------------------------------------------------------------------

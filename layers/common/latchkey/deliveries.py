@@ -18,31 +18,38 @@ REDELIVERY_MS = 30 * 86_400_000  # after the end
 def is_due(link: Link, now: int) -> bool:
     """Whether an attempt may begin."""
     webhook = link.webhook
-    return (
-        webhook is not None
-        and webhook.status == "pending"
-        and webhook.next_attempt_at is not None
-        and webhook.next_attempt_at <= now
-        and webhook.lease_until <= now
-    )
+    if webhook is None or webhook.due_at is None:
+        return False
+    return webhook.due_at <= now and webhook.lease_until <= now
 
 
 def leased(link: Link, now: int, token: str) -> Link:
-    """An attempt has the event to itself."""
+    """An attempt has the event to itself: one that was asked for, or else the schedule's.
+
+    From here on it counts, because a process that dies may have sent it.
+    """
     webhook = webhook_of(link)
-    return _changed(link, now, attempts=webhook.attempts + 1, lease_token=token, lease_until=now + LEASE_MS)
+    asked = webhook.asked_at is not None or webhook.redelivering
+    return _changed(
+        link,
+        now,
+        attempts=webhook.attempts + 1,
+        redeliveries=webhook.redeliveries + asked,
+        asked_at=None,
+        redelivering=asked,
+        lease_token=token,
+        lease_until=now + LEASE_MS,
+    )
 
 
 def recorded(link: Link, now: int, started: int, outcome: Outcome, random: float) -> Link:
     """The attempt that had the event is over. `random`, in [0, 1), spreads the next ones."""
     webhook = webhook_of(link)
-    status, at = "pending", None
+    status, at = webhook.status, webhook.next_attempt_at
     if outcome.delivered:
-        status = "delivered"
-    elif webhook.redelivery is not None:
-        status = webhook.redelivery  # what was asked for is tried once
-    else:
-        at = next_attempt(webhook.attempts, outcome, now, random)
+        status, at = "delivered", None
+    elif status == "pending" and (outcome.gone or not webhook.redelivering):
+        at = next_attempt(webhook.attempts - webhook.redeliveries, outcome, now, random)
         if at is None:
             status = "exhausted"
     delivery: dict[str, Any] = {
@@ -55,16 +62,24 @@ def recorded(link: Link, now: int, started: int, outcome: Outcome, random: float
     kept = {name: value for name, value in delivery.items() if value is not None}
     link = replace(link, deliveries=(*link.deliveries, kept)[-KEPT:])
     return _changed(
-        link, now, status=status, next_attempt_at=at, lease_token=None, lease_until=0, redelivery=None
+        link,
+        now,
+        status=status,
+        next_attempt_at=at,
+        redelivering=False,
+        lease_token=None,
+        lease_until=0,
     )
 
 
+def gave_up(before: Link, after: Link) -> bool:
+    """Whether the schedule has come to its end without a delivery."""
+    return (webhook_of(before).status, webhook_of(after).status) == ("pending", "exhausted")
+
+
 def asked_again(link: Link, now: int) -> Link:
-    """The event is to be sent now, whatever became of it."""
-    webhook = webhook_of(link)
-    if webhook.status != "pending":
-        return _changed(link, now, status="pending", next_attempt_at=now, redelivery=webhook.status)
-    return _changed(link, now, next_attempt_at=min(now, webhook.next_attempt_at or now))
+    """The event is to be sent once more, beside its schedule and whatever became of it."""
+    return _changed(link, now, asked_at=now)
 
 
 def webhook_of(link: Link) -> Webhook:

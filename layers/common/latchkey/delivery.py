@@ -1,4 +1,4 @@
-"""Delivering an event: lease, send, record. A crash in between costs one more attempt and no event."""
+"""Delivering an event: read, lease, send, record. A crash in between costs one more attempt and no event."""
 
 import random
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from latchkey import (
     telemetry,
     webhook_secrets,
 )
+from latchkey.errors import UnavailableError
 from latchkey.links import Link
 from latchkey.schedule import Outcome
 from latchkey.settings import settings
@@ -22,57 +23,89 @@ from latchkey.urls import InvalidUrl, parse_webhook_url
 
 # An attempt's 15 s, and what is read before it.
 NEEDED_SECONDS = 17
-HOST_SLOTS = 5  # deliveries that one host has in flight
-# Seconds after which a delivery that found its host busy is tried again; then it is left to sweep. Lambda
-# breaks a chain of messages that a function sends to its own queue at the 16th.
-BUSY_WAITS = (1, 2, 4, 8, 16)
+# Lambda breaks a chain of messages that a function sends to its own queue at the 16th; an event's first
+# retry is one, and after the last sweep goes on.
+MAX_HOPS = 12
 SOON_SECONDS = 60  # a wait that sweep, which runs once a minute, would stretch
 
 
-def deliver(link_id: str, busy: int, clock: Callable[[], int], seconds_left: Callable[[], float]) -> None:
-    """Attempt the link's delivery if it is due, found `busy` times before.
+def deliver(link_id: str, hops: int, clock: Callable[[], int], seconds_left: Callable[[], float]) -> None:
+    """Attempt the link's delivery if it is due, and then those that wait in line for its place.
 
-    Raises HandBackError, and does nothing, when there is no time left for an attempt.
+    An account has few places at a host, so that a slow host gets no flood and other accounts get theirs.
+    Whoever finds none free waits in line, and whoever leaves one serves the line. `hops` counts the messages
+    that functions sent on for it. Raises HandBackError, and does nothing, when there is no time left for an
+    attempt.
     """
     link = store.get_link(link_id)
     if link is None or not deliveries.is_due(link, clock()):
         return  # delivered, or not due yet, or in other hands
     if seconds_left() < NEEDED_SECONDS:
         raise queues.HandBackError
-    until = clock() + deliveries.LEASE_MS
-    host = _host(link)
-    slot = store.take_slot(host, HOST_SLOTS, clock(), until, random.randrange(HOST_SLOTS))  # noqa: S311 # no secret
-    if slot is None:
-        if busy < len(BUSY_WAITS):
-            queues.wake_deliverer(link, BUSY_WAITS[busy], busy + 1)
-        return
+    line = store.Line(link.account, _host(link))
+    while link is not None:
+        if not _in_its_place(link, line, clock):
+            return
+        link = _next(line, clock)
+        if link is not None and seconds_left() < NEEDED_SECONDS:
+            if hops < MAX_HOPS:
+                queues.wake_deliverer(link, hops=hops + 1)
+            return
+
+
+def _in_its_place(link: Link, line: store.Line, clock: Callable[[], int]) -> bool:
+    """Attempt the delivery in one of its account's places at the host; whether there was one."""
+    now = clock()
+    until = now + deliveries.LEASE_MS
+    place = store.take_place(line, now, until)
+    if place is None:
+        store.stand_in_line(line, link.link_id, until)
+        # Whoever gave a place back before that has not seen it in line.
+        place = store.take_place(line, now, until)
+        if place is None:
+            return False
+        store.leave_line(line, link.link_id)
     try:
         _attempt(link, clock)
     except store.SupersededError:
-        telemetry.logger.info("overtaken", linkId=link_id)
+        telemetry.logger.info("overtaken", linkId=link.link_id)
+    except UnavailableError:
+        # It is still due, and sweep finds it.
+        telemetry.logger.warning("a dependency is unavailable", linkId=link.link_id)
     finally:
-        store.give_slot_back(host, slot, until)
+        store.give_place_back(line, place, until)
+    return True
+
+
+def _next(line: store.Line, clock: Callable[[], int]) -> Link | None:
+    """Take the next event out of the line."""
+    while (link_id := store.first_in_line(line)) is not None:
+        store.leave_line(line, link_id)
+        link = store.get_link(link_id)
+        if link is not None and deliveries.is_due(link, clock()):
+            return link
+    return None
 
 
 def _attempt(link: Link, clock: Callable[[], int]) -> None:
-    token, started = ids.new_token(), clock()
-    link = store.save(link, deliveries.leased(link, started, token))
-    webhook = deliveries.webhook_of(link)
     assert link.event is not None
     assert link.webhook_url is not None
+    # What can fail on our side comes before the lease: from there on the attempt counts.
     body = sealing.unseal(
-        link.event, account=link.account, subject=link.link_id, purpose=ending.EVENT, now=started
+        link.event, account=link.account, subject=link.link_id, purpose=ending.EVENT, now=clock()
     )
-    secrets = [secret.secret for secret in webhook_secrets.valid(link.account, started)]
+    secrets = [secret.secret for secret in webhook_secrets.valid(link.account, clock())]
+    token, started = ids.new_token(), clock()
+    link = store.save(link, deliveries.leased(link, started, token))
     outcome = sender.send(
-        link.webhook_url,
-        signing.headers(webhook.message_id, clock() // 1000, body, secrets),
+        link.webhook_url or "",
+        signing.headers(deliveries.webhook_of(link).message_id, started // 1000, body, secrets),
         body,
         ports=settings().webhook_ports,
         allow_loopback=settings().allow_loopback_webhooks,
     )
-    link = store.retrying(link, lambda current: _record(current, token, started, outcome, clock()))
-    _report(link, started, outcome)
+    recorded = store.retrying(link, lambda current: _record(current, token, started, outcome, clock()))
+    _report(recorded, started, outcome, gave_up=deliveries.gave_up(link, recorded))
 
 
 def _record(link: Link, token: str, started: int, outcome: Outcome, now: int) -> Link:
@@ -81,12 +114,12 @@ def _record(link: Link, token: str, started: int, outcome: Outcome, now: int) ->
     return store.save(link, deliveries.recorded(link, now, started, outcome, random.random()))  # noqa: S311 # jitter
 
 
-def _report(link: Link, started: int, outcome: Outcome) -> None:
+def _report(link: Link, started: int, outcome: Outcome, *, gave_up: bool) -> None:
     webhook = deliveries.webhook_of(link)
     metrics = {"DeliveryAttempts": 1}
     if webhook.attempts == 1 and link.completed_at is not None:
         metrics["FirstAttemptLateness"] = started - link.completed_at
-    if webhook.status == "exhausted":
+    if gave_up:
         metrics["DeliveriesExhausted"] = 1
     elif not outcome.delivered:
         metrics["DeliveryFailures"] = 1
@@ -99,8 +132,8 @@ def _report(link: Link, started: int, outcome: Outcome) -> None:
         durationMs=outcome.duration_ms,
         **telemetry.metrics(metrics),
     )
-    if webhook.next_attempt_at is not None:
-        wait = -(-(webhook.next_attempt_at - started - outcome.duration_ms) // 1000)
+    if webhook.due_at is not None:
+        wait = -(-(webhook.due_at - started - outcome.duration_ms) // 1000)
         if wait <= SOON_SECONDS:
             queues.wake_deliverer(link, max(wait, 0))
 

@@ -53,7 +53,7 @@ def settle(link: Link) -> Link:
     if link.secrets:
         delete_secrets(link)
         link = store.retrying(link, lambda current: store.save(current, replace(current, secrets=False)))
-    if link.webhook is not None and link.webhook.status == "pending":
+    if link.webhook is not None and link.webhook.due_at is not None:
         queues.wake_deliverer(link)
     return link
 

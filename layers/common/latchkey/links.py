@@ -61,12 +61,21 @@ class Webhook:
     """The event that an ended link owes its webhookUrl."""
 
     message_id: str
-    status: str = "pending"  # pending, delivered, exhausted
-    attempts: int = 0
-    next_attempt_at: int | None = None
+    status: str = "pending"  # of its schedule: pending, delivered, exhausted
+    attempts: int = 0  # in all
+    redeliveries: int = 0  # of these, the ones that were asked for and that the schedule does not count
+    next_attempt_at: int | None = None  # by the schedule
+    asked_at: int | None = None  # when one more attempt was asked for that has not begun
+    redelivering: bool = False  # whether the attempt that is under way was asked for
     lease_token: str | None = None  # of the attempt that is under way
     lease_until: int = 0
-    redelivery: str | None = None  # the status to go back to if an attempt that was asked for fails
+
+    @property
+    def due_at(self) -> int | None:
+        """When an attempt is next due, if none is under way; None for never."""
+        if self.redelivering:
+            return self.lease_until  # it was lost: what was asked for is still owed
+        return min((at for at in (self.asked_at, self.next_attempt_at) if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +142,8 @@ class Link:
             return min(session.ends_at, session.lease_until or self.updated_at + NUDGE_MS)
         if self.secrets:
             return self.updated_at
-        if self.webhook is not None and self.webhook.status == "pending":
-            return self.webhook.lease_until or self.webhook.next_attempt_at
+        if self.webhook is not None:
+            return self.webhook.lease_until or self.webhook.due_at
         return None
 
     def ttl(self, retention_days: int) -> int:

@@ -16,12 +16,12 @@ def wake_worker(link: Link) -> None:
     _send(settings().session_queue, link, {"sessionId": ids.session_id(link.link_id)})
 
 
-def wake_deliverer(link: Link, delay_seconds: int = 0, busy: int = 0) -> None:
-    """Ask for the link's event to be delivered; its host was found busy `busy` times before.
+def wake_deliverer(link: Link, delay_seconds: int = 0, hops: int = 0) -> None:
+    """Ask for the link's event to be delivered, after so many messages that were sent on.
 
     A hint that is lost is found by sweep.
     """
-    _send(settings().webhook_queue, link, {"linkId": link.link_id, "busy": busy}, delay_seconds)
+    _send(settings().webhook_queue, link, {"linkId": link.link_id, "hops": hops}, delay_seconds)
 
 
 def _send(queue: str, link: Link, message: dict[str, Any], delay_seconds: int = 0) -> None:

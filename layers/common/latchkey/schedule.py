@@ -31,6 +31,11 @@ class Outcome:
         """Whether the receiver has taken the event."""
         return self.status_code is not None and 200 <= self.status_code < 300
 
+    @property
+    def gone(self) -> bool:
+        """Whether the receiver wants no more of it."""
+        return self.status_code == 410
+
 
 _SECOND, _MINUTE, _HOUR = 1_000, 60_000, 3_600_000
 # From each attempt to the next; 75 h 35 min 5 s in all, as in Standard Webhooks' example.
@@ -47,7 +52,7 @@ def next_attempt(attempt: int, outcome: Outcome, now: int, random: float) -> int
 
     `random`, in [0, 1), spreads the attempts. A Retry-After is honoured as it is between one and two steps.
     """
-    if attempt > len(_STEPS) or outcome.status_code == 410:
+    if attempt > len(_STEPS) or outcome.gone:
         return None
     overloaded = outcome.error == "timeout" or outcome.status_code == 429
     least = _OVERLOADED_STEP if overloaded else 0

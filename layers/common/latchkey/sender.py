@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import zip_longest
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -95,7 +96,16 @@ def _addresses(target: WebhookUrl, resolve: Resolve, deadline: float) -> list[st
     public = [address for answer in answers if (address := public_address(answer))]
     if len(public) < len(answers):
         raise _AttemptError("blocked_address")
-    return list(dict.fromkeys(public))
+    return _by_turns(dict.fromkeys(public))
+
+
+def _by_turns(addresses: Iterable[str]) -> list[str]:
+    """The addresses, their families by turns (RFC 8305, 4): those of one may all be out of reach."""
+    families: dict[bool, list[str]] = {}
+    for address in addresses:
+        families.setdefault(":" in address, []).append(address)
+    turns = zip_longest(*families.values())
+    return [address for turn in turns for address in turn if address is not None]
 
 
 def _look_up(name: str, resolve: Resolve, seconds: float) -> list[str]:
@@ -209,7 +219,12 @@ class _Wire:
     def start_tls(self, host: str) -> None:
         """Shake hands with the certificate's verified owner, who must be `host`."""
         self._tls = _tls_context().wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._with_records(self._tls.do_handshake)
+        try:
+            self._with_records(self._tls.do_handshake)
+        except TimeoutError:
+            raise
+        except OSError:  # refused with an alert, or hung up on by FIN or by RST
+            raise _AttemptError("tls") from None
 
     def send(self, data: bytes) -> None:
         """Send all of it."""

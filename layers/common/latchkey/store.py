@@ -4,11 +4,12 @@ A link is one item. Whoever changes it has read it (or got it back from a refuse
 under the condition that nobody has written it since: see `save`.
 """
 
+import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latchkey import aws, ids
 from latchkey.errors import NotFoundError, UnavailableError
@@ -356,53 +357,110 @@ def put_account_secrets(account: str, sealed: Sealed, instead_of: Sealed | None)
     return True
 
 
-# --- Slots: how many deliveries a host has in flight -----------------------------------------------
+# --- Places: how many deliveries an account and a host have in flight ------------------------------
+
+# One account gets at most five of a host's twenty, so that no account can take them all.
+ACCOUNT_PLACES, HOST_PLACES = 5, 20
 
 
-def take_slot(host: str, slots: int, now: int, until: int, first: int) -> int | None:
-    """Take one of the host's slots until a time; its number, or None if all are taken.
+class Line(NamedTuple):
+    """Those of an account's deliveries that go to one host."""
 
-    Slots are tried from `first` on. A slot that nobody gives back is free again when its time is over.
+    account: str
+    host: str
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Of the item that says until when each place is taken: by its number, and by the account's own."""
+        return {"pk": f"host#{self.host}", "sk": HOST_ROW}
+
+    def waiting(self, link_id: str = "") -> dict[str, Any]:
+        """Of the item of a link that waits for a place."""
+        return {"pk": f"host#{self.host}", "sk": f"{self.account}#{link_id}"}
+
+
+def take_place(line: Line, now: int, until: int) -> tuple[str, str] | None:
+    """Take one of the account's places and one of the host's until a time; None if there are none.
+
+    A place that nobody gives back is free again when its time is over.
     """
     client = aws.dynamodb()
-    wanted = first
+    own, hosts = (f"{owner}{random.randrange(count)}" for owner, count in _owners(line))  # noqa: S311 # no secret
     for _ in range(2):  # the second try knows which are free
         try:
             with aws.unavailable_when_down():
                 client.update_item(
                     TableName=settings().links_table,
-                    Key={"pk": {"S": f"host#{host}"}, "sk": {"S": HOST_ROW}},
-                    UpdateExpression="SET #slot = :until, #ttl = :ttl",
-                    ConditionExpression="attribute_not_exists(#slot) OR #slot <= :now",
-                    ExpressionAttributeNames={"#slot": f"slot{wanted}", "#ttl": "ttl"},
+                    Key=_item(line.key),
+                    UpdateExpression="SET #own = :until, #hosts = :until, #ttl = :ttl",
+                    ConditionExpression=(
+                        "(attribute_not_exists(#own) OR #own <= :now)"
+                        " AND (attribute_not_exists(#hosts) OR #hosts <= :now)"
+                    ),
+                    ExpressionAttributeNames={"#own": own, "#hosts": hosts, "#ttl": "ttl"},
                     ExpressionAttributeValues=_item(
                         {":until": until, ":now": now, ":ttl": until // 1000 + 86_400}
                     ),
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-            return wanted
+            return own, hosts
         except client.exceptions.ConditionalCheckFailedException as error:
             old: dict[str, Any] = dict(error.response)  # the stubs do not know of the item in it
             row = _row(old["Item"])
-            free = [slot for slot in range(slots) if row.get(f"slot{slot}", 0) <= now]
-            if not free:
+            free = [
+                [name for name in (f"{owner}{n}" for n in range(count)) if row.get(name, 0) <= now]
+                for owner, count in _owners(line)
+            ]
+            if not all(free):
                 return None
-            wanted = free[first % len(free)]
+            own, hosts = map(random.choice, free)
     return None
 
 
-def give_slot_back(host: str, slot: int, until: int) -> None:
-    """Give back a slot that was taken until a time, unless it has been taken anew."""
+def _owners(line: Line) -> tuple[tuple[str, int], tuple[str, int]]:
+    return (f"{line.account}#", ACCOUNT_PLACES), ("place", HOST_PLACES)
+
+
+def give_place_back(line: Line, place: tuple[str, str], until: int) -> None:
+    """Give back a place that was taken until a time, unless it has been taken anew."""
     client = aws.dynamodb()
+    own, hosts = place
     with aws.unavailable_when_down(), suppress(client.exceptions.ConditionalCheckFailedException):
         client.update_item(
             TableName=settings().links_table,
-            Key={"pk": {"S": f"host#{host}"}, "sk": {"S": HOST_ROW}},
-            UpdateExpression="SET #slot = :free",
-            ConditionExpression="#slot = :until",
-            ExpressionAttributeNames={"#slot": f"slot{slot}"},
-            ExpressionAttributeValues=_item({":free": 0, ":until": until}),
+            Key=_item(line.key),
+            UpdateExpression="REMOVE #own, #hosts",
+            ConditionExpression="#own = :until AND #hosts = :until",
+            ExpressionAttributeNames={"#own": own, "#hosts": hosts},
+            ExpressionAttributeValues=_item({":until": until}),
         )
+
+
+def stand_in_line(line: Line, link_id: str, until: int) -> None:
+    """Let the link wait for a place; it is forgotten some time after `until`."""
+    item = line.waiting(link_id) | {"ttl": until // 1000 + 86_400}
+    with aws.unavailable_when_down():
+        aws.dynamodb().put_item(TableName=settings().links_table, Item=_item(item))
+
+
+def first_in_line(line: Line) -> str | None:
+    """One of the links that wait for a place."""
+    first = line.waiting()
+    with aws.unavailable_when_down():
+        answer = aws.dynamodb().query(
+            TableName=settings().links_table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues=_item({f":{name}": value for name, value in first.items()}),
+            ConsistentRead=True,
+            Limit=1,
+        )
+    return next((_row(item)["sk"].removeprefix(first["sk"]) for item in answer["Items"]), None)
+
+
+def leave_line(line: Line, link_id: str) -> None:
+    """Let the link wait no more."""
+    with aws.unavailable_when_down():
+        aws.dynamodb().delete_item(TableName=settings().links_table, Key=_item(line.waiting(link_id)))
 
 
 # --- What is sealed while a link is open ----------------------------------------------------------

@@ -128,9 +128,9 @@ def webhook_view(link: Link) -> dict[str, Any]:
     if webhook is None:
         return {"status": "none", "attempts": 0, "nextAttemptAt": None}
     return {
-        "status": webhook.status,
+        "status": webhook.status if webhook.due_at is None else "pending",
         "attempts": webhook.attempts,
-        "nextAttemptAt": webhook.next_attempt_at,
+        "nextAttemptAt": webhook.due_at,
     }
 
 
