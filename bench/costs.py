@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 import tests.conftest  # noqa: F401 # for its environment
-from latchkey import aws, ending, sealing, sweep
-from latchkey.connector_protocol import MAX_CALL_SECONDS
-from latchkey.links import DUE_SHARDS
-from latchkey.schedule import Outcome
-from latchkey.sealing import DATA_KEY_USES
-from latchkey.store import ACCOUNT_PLACES
-from latchkey.sweep import THREADS
+from latchkey.adapters import aws, sealing
+from latchkey.adapters.sealing import DATA_KEY_USES
+from latchkey.adapters.store import ACCOUNT_PLACES
+from latchkey.domain.links import DUE_SHARDS
+from latchkey.domain.retry_schedule import Outcome
+from latchkey.domain.sessions import MAX_CALL_SECONDS
+from latchkey.services import sweep
+from latchkey.services.sweep import THREADS
 from tests.integration.conftest import LOGIN, Stack, mocked_clients, new_stack
 from tests.template import resources, routes, template
 
@@ -127,7 +128,7 @@ class Meter:
         monkeypatch.setattr(stack.connectors, "invoke", counted_invoke)
         monkeypatch.setattr(stack, "invoke", counted_handle)
         monkeypatch.setattr(stack, "consume", counted_consume)
-        monkeypatch.setattr("latchkey.delivery.sender.send", counted_webhook)
+        monkeypatch.setattr("latchkey.adapters.webhook_sender.send", counted_webhook)
 
     @contextmanager
     def phase(self, name: str, by: str = "") -> Iterator[None]:
@@ -237,7 +238,7 @@ def lives(meter: Meter) -> None:
         assert stack.get(created["linkId"]).json["webhook"]["status"] == "delivered"
     link = stack.create().json
     stack.now = link["expiresAt"] + 30_000
-    sealing.seal(b"", account="acme", subject="", purpose=ending.EVENT, now=stack.now)  # a data key anew
+    sealing.seal(b"", account="acme", subject="", purpose=sealing.EVENT, now=stack.now)  # a data key anew
     with meter.phase("expired", by="sweep"):
         sweep.attend(link["linkId"], stack.now)
     stack.deliver()

@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from bench.costs import WHOLE_CPU, cpu, measured, memory_of, waiting
-from latchkey.links import DUE_SHARDS
-from latchkey.sweep import THREADS
+from latchkey.domain.links import DUE_SHARDS
+from latchkey.services.sweep import THREADS
 
 PENDING = 10_000_000
 LIFE = 14_400  # seconds: the default of expiresIn

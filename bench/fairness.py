@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
-from latchkey.store import ACCOUNT_PLACES
+from latchkey.adapters.store import ACCOUNT_PLACES
 from local.stack import Stack
 
 HANGING, OTHERS = 2000, 20

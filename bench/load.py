@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import local
 from typing import Any
 
-from latchkey import ids
+from latchkey.domain import ids
 from local.stack import Failure, Stack, sample_event
 
 LEVELS = (1, 2, 4, 8, 16, 32)

@@ -12,8 +12,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from latchkey import ending, ids, sealing, store, webhook_secrets
-from latchkey.links import Link, Operation, Sealed, Session, Webhook, ended
+from latchkey.adapters import sealing, store
+from latchkey.domain import ids
+from latchkey.domain.links import Link, Operation, Sealed, Session, Webhook, ended
+from latchkey.services import end_link, webhook_secrets
 from tests.template import environment, resources
 
 ROOT = Path(__file__).parent.parent
@@ -131,7 +133,7 @@ def _stored(name: str) -> dict[str, Any]:
         case "list_links":
             rows = [_row(pending)] * 20
     secrets = json.dumps([webhook_secrets.Secret("whsec_" + "A" * 32, None)]).encode()
-    account = _sealed(secrets, "account#acme", webhook_secrets.PURPOSE)
+    account = _sealed(secrets, "account#acme", sealing.WEBHOOK_SECRET)
     return {
         "GetItem link": {"Item": _json(store._item(_row(found)))},
         "GetItem account": {"Item": _json(store._item(store._members(account)))},
@@ -173,7 +175,7 @@ def complete() -> Link:
         ]
     }
     last = ended(replace(link, session=Session(NOW, NEVER, bytes(32)), secrets=False), "complete", NOW)
-    sealed = _sealed(ending.event_body(last, result), link.link_id, ending.EVENT)
+    sealed = _sealed(end_link.event_body(last, result), link.link_id, sealing.EVENT)
     attempt = {"attempt": 1, "at": NOW, "durationMs": 120, "statusCode": 204}
     webhook = Webhook("msg_" + "0" * 22, "delivered", 1)
     return replace(last, event=sealed, webhook=webhook, deliveries=(attempt,))

@@ -19,10 +19,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
-from latchkey import ids
-from latchkey.catalogue import Operation, Provider, providers
-from latchkey.connector_protocol import (
-    MAX_CALL_SECONDS,
+from latchkey.domain import ids
+from latchkey.domain.catalogue import Operation, Provider, providers
+from latchkey.domain.connector_protocol import (
     MAX_REPLY_BYTES,
     VERSION,
     UnreadableReplyError,
@@ -30,8 +29,9 @@ from latchkey.connector_protocol import (
     read_reply,
     reply_issues,
 )
-from latchkey.errors import Issue
-from latchkey.validation import schema_issues, validator
+from latchkey.domain.errors import Issue
+from latchkey.domain.sessions import MAX_CALL_SECONDS
+from latchkey.domain.validation import schema_issues, validator
 from local import keys
 
 type Json = dict[str, Any]

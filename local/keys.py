@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import ClientError
 
-from latchkey import ids
+from latchkey.domain import ids
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table

@@ -22,7 +22,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from latchkey import ids
+from latchkey.domain import ids
 from local import gaps, keys
 from local.build import BUILD, ROOT, SAM, host_architecture
 

@@ -1,12 +1,13 @@
 """POST /v1/links."""
 
-from latchkey import http, telemetry
-from latchkey.catalogue import providers
-from latchkey.create import create_link
-from latchkey.errors import LatchkeyError, ValidationFailedError
-from latchkey.settings import settings
-from latchkey.validation import Rules, create_link_issues, idempotency_key_issues
-from latchkey.views import created_view
+from latchkey import http
+from latchkey.adapters import telemetry
+from latchkey.adapters.settings import settings
+from latchkey.domain.catalogue import providers
+from latchkey.domain.errors import LatchkeyError, ValidationFailedError
+from latchkey.domain.validation import Rules, create_link_issues, idempotency_key_issues
+from latchkey.domain.views import created_view
+from latchkey.services.create_link import create_link
 
 
 @http.private

@@ -3,15 +3,14 @@
 import time
 from typing import Any
 
-from latchkey import aws, delivery, queues
+from latchkey import messages
+from latchkey.services.deliver_event import deliver
 
-aws.dynamodb()
 
-
-@queues.consumer
+@messages.consumer
 def lambda_handler(message: dict[str, Any], context: Any) -> None:
     """Attempt a delivery."""
-    delivery.deliver(
+    deliver(
         message["linkId"],
         message["hops"],
         clock=lambda: time.time_ns() // 1_000_000,

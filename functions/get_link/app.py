@@ -1,12 +1,12 @@
 """GET /v1/links/{linkId}."""
 
-from latchkey import ending, http, owned
-from latchkey.views import link_view
+from latchkey import http
+from latchkey.domain.views import link_view
+from latchkey.services.read_link import result_of
 
 
 @http.private
 def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Show a link to the account and mode that made it."""
-    link = owned.link(request)
-    result = ending.result_of(link, request.now)
-    return http.answer(200, link_view(link, request.now) | {"result": result})
+    link = request.link()
+    return http.answer(200, link_view(link, request.now) | {"result": result_of(link, request.now)})

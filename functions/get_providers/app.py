@@ -1,7 +1,8 @@
 """GET /v1/providers and GET /v1/providers/{integrationId}."""
 
-from latchkey import catalogue, http
-from latchkey.errors import NotFoundError
+from latchkey import http
+from latchkey.domain import catalogue
+from latchkey.domain.errors import NotFoundError
 
 
 @http.private

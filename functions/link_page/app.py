@@ -12,10 +12,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from latchkey import http, ids, store
-from latchkey.catalogue import providers
-from latchkey.links import Link, as_of
-from latchkey.settings import PageSettings, page_settings
+from latchkey import http
+from latchkey.adapters.settings import PageSettings, page_settings
+from latchkey.domain import ids
+from latchkey.domain.catalogue import providers
+from latchkey.domain.links import Link, as_of
+from latchkey.services import read_link
 
 _HERE = Path(__file__).parent
 # Text and, at each odd index, the name of what goes in between: values are put in once and never searched.
@@ -38,12 +40,10 @@ def _answer(request: http.Request) -> http.Response:
     link_id = request.path_parameters.get("linkId")
     if link_id is None:
         return http.answer(200, _association(request.route))
-    link = None
-    if ids.is_link_id(link_id):
-        request.log["linkId"] = link_id
-        link = store.get_link(link_id)
+    link = read_link.known(link_id)
     if link is None:
         return _html(request, 404, "unknown")
+    request.log["linkId"] = link_id
     view = _view(link, request.now)
     code = (request.event.get("queryStringParameters") or {}).get("code", "")
     # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.

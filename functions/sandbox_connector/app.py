@@ -8,7 +8,7 @@ import re
 import time
 from typing import Any
 
-from latchkey.catalogue import Operation, Provider, providers
+from latchkey.domain.catalogue import Operation, Provider, providers
 
 PASSWORD = "pass_good"  # noqa: S105 # everybody's, and no secret
 CODE = "123456"

@@ -4,9 +4,10 @@ import json
 import time
 from typing import Any
 
-from latchkey import aws, sweep, telemetry
-from latchkey.errors import UnavailableError
-from latchkey.links import DUE_SHARDS
+from latchkey.adapters import aws, telemetry
+from latchkey.domain.errors import UnavailableError
+from latchkey.domain.links import DUE_SHARDS
+from latchkey.services import sweep
 
 aws.dynamodb()
 # A link takes at most a few calls of 7 s: begun with less, it would not end before the function does.

@@ -1,8 +1,9 @@
 """GET /v1/webhook-secret, POST /v1/webhook-secret/rotate."""
 
-from latchkey import http, webhook_secrets
-from latchkey.errors import ValidationFailedError
-from latchkey.validation import rotate_issues
+from latchkey import http
+from latchkey.domain.errors import ValidationFailedError
+from latchkey.domain.validation import rotate_issues
+from latchkey.services import webhook_secrets
 
 DEFAULT_OVERLAP = 86_400  # seconds
 

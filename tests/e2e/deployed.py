@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from latchkey import ids
+from latchkey.domain import ids
 from local import keys
 from local.stack import REGION, Stack
 from tests.e2e.api import Api

@@ -2,7 +2,7 @@
 
 import pytest
 
-from latchkey.catalogue import providers
+from latchkey.domain.catalogue import providers
 from local import conformance, keys
 from local.stack import Stack
 

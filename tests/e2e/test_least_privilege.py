@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from latchkey import ids
-from latchkey.store import DUE_PAGE
+from latchkey.adapters.store import DUE_PAGE
+from latchkey.domain import ids
 from tests.e2e.api import Api, Session, eventually, founding, link
 from tests.e2e.deployed import Deployed
 from tests.e2e.receiver import Receiver, receiving

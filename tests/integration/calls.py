@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.adapters import aws
 from tests.integration.conftest import Stack
 
 

@@ -17,8 +17,10 @@ import pytest
 from moto import mock_aws
 
 from functions.sandbox_connector import app as sandbox
-from latchkey import auth, aws, ending, ids, sealing, settings, store, telemetry
-from latchkey.links import Link
+from latchkey.adapters import aws, sealing, settings, store, telemetry
+from latchkey.domain import ids
+from latchkey.domain.links import Link
+from latchkey.services import authenticate
 from schemas import wire
 from tests.template import ROOT, resources, table_definition
 
@@ -209,7 +211,7 @@ class Stack:
         link = self.stored(link_id)
         assert link.event is not None
         return sealing.unseal(
-            link.event, account=link.account, subject=link_id, purpose=ending.EVENT, now=self.now
+            link.event, account=link.account, subject=link_id, purpose=sealing.EVENT, now=self.now
         )
 
     def links(self) -> list[dict[str, Any]]:
@@ -373,7 +375,7 @@ def new_stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iter
     handler.stream = _CurrentStdout()
     tables = [stack.dynamodb.create_table(**table_definition(t)) for t in resources("AWS::DynamoDB::Table")]
     _make_atomic(monkeypatch)
-    auth._known.clear()
+    authenticate._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
     monkeypatch.setattr(aws, "functions", lambda: stack.connectors)

@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from latchkey import auth, aws, ids, sealing, sender, settings, store
-from latchkey.errors import NotFoundError
-from latchkey.links import NUDGE_MS, Link, Sealed, Session
-from latchkey.schedule import Outcome
+from latchkey.adapters import aws, sealing, settings, store, webhook_sender
+from latchkey.domain import ids
+from latchkey.domain.errors import NotFoundError
+from latchkey.domain.links import NUDGE_MS, Link, Sealed, Session
+from latchkey.domain.retry_schedule import Outcome
+from latchkey.services import authenticate
 from tests.integration.conftest import SAMPLE_KEY, Stack
 
 MINUTE = 60_000
@@ -276,15 +278,15 @@ def simulation() -> Iterator[Simulation]:
         patch.setattr(aws, "kms", lambda: kms)
         patch.setattr(aws, "sqs", lambda: sqs)
         patch.setattr(aws, "functions", lambda: connectors)
-        patch.setattr(sender, "send", faults.wrap(world.receiver.send))
+        patch.setattr(webhook_sender, "send", faults.wrap(world.receiver.send))
         patch.setattr("time.time_ns", lambda: world.now * 1_000_000)
         for variable in ("SESSION_QUEUE", "WEBHOOK_QUEUE", "SEALING_KEY"):
             patch.setenv(variable, variable)
         settings.settings.cache_clear()
-        for cache in (auth._known, sealing._data_keys, sealing._opened_keys):
+        for cache in (authenticate._known, sealing._data_keys, sealing._opened_keys):
             cache.clear()
         memory.keys[ids.api_key_hash(SAMPLE_KEY)] = store.ApiKeyRow("acme", livemode=False, revoked=False)
         yield world
     settings.settings.cache_clear()
-    for cache in (auth._known, sealing._data_keys, sealing._opened_keys):
+    for cache in (authenticate._known, sealing._data_keys, sealing._opened_keys):
         cache.clear()

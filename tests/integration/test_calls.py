@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from latchkey import auth, sealing
+from latchkey.adapters import sealing
+from latchkey.services import authenticate
 from tests.integration.calls import Calls
 from tests.integration.conftest import LOGIN, Stack, founding, operations, sample_event
 from tests.integration.test_link_page import invoke as open_route
@@ -175,7 +176,7 @@ def test_a_new_environment_asks_for_a_key_and_for_a_data_key_once(
 ) -> None:
     prepare, expected = REQUESTS[route, special]
     act = prepare(stack)
-    auth._known.clear()
+    authenticate._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
     calls.take()

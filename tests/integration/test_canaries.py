@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latchkey import aws
+from latchkey.adapters import aws
 from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding
 
 CARD, CODE, NAME = "4929123456781234", "8765", "Canary Quisling"

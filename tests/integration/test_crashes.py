@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from latchkey import ids
-from latchkey.links import OPEN
+from latchkey.domain import ids
+from latchkey.domain.links import OPEN
 from tests.integration.conftest import LOGIN, founding, operations
 from tests.integration.simulation import Simulation, simulation
 

@@ -14,7 +14,8 @@ from botocore.exceptions import (
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from latchkey import aws, ids, sealing
+from latchkey.adapters import aws, sealing
+from latchkey.domain import ids
 from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding
 
 CREATED_FIELDS = [

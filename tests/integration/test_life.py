@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from latchkey import sealing
+from latchkey.adapters import sealing
 from tests.integration.conftest import LOGIN, founding, operations, sample_event
 from tests.integration.simulation import MINUTE, simulation
 

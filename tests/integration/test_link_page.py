@@ -9,9 +9,10 @@ import pytest
 import zxingcpp
 
 from functions.link_page import app
-from latchkey import aws, catalogue, settings, store
-from latchkey.errors import UnavailableError
-from latchkey.links import Session
+from latchkey.adapters import aws, settings, store
+from latchkey.domain import catalogue
+from latchkey.domain.errors import UnavailableError
+from latchkey.domain.links import Session
 from tests.integration.conftest import Answer, Output, Stack, founding, sample_event
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148 Safari/604.1"

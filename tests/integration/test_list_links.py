@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from latchkey import listing
+from latchkey.services import list_links
 from tests.integration.conftest import SAMPLE_KEY, Stack, founding, operations
 
 
@@ -149,7 +149,7 @@ def test_a_filter_that_matches_little_reads_on_and_then_gives_a_cursor(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A query reads a megabyte: here, ten links."""
-    from latchkey import aws
+    from latchkey.adapters import aws
 
     (old,) = make(stack, integrationId="att")
     make(stack, 45)
@@ -163,5 +163,5 @@ def test_a_filter_that_matches_little_reads_on_and_then_gives_a_cursor(
 
     monkeypatch.setattr(client, "query", of_ten)
     first = stack.page("integrationId=att").json
-    assert (first["links"], queries) == ([], listing.MAX_QUERIES)
+    assert (first["links"], queries) == ([], list_links.MAX_QUERIES)
     assert walk(stack, integrationId="att") == [old]

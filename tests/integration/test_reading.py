@@ -4,7 +4,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from latchkey import auth, aws
+from latchkey.adapters import aws
+from latchkey.services import authenticate
 from tests.integration.conftest import SAMPLE_KEY, Stack, founding, sample_event
 from tests.template import resources, routes
 
@@ -140,7 +141,7 @@ def test_a_revoked_key_is_refused_within_a_minute(stack: Stack) -> None:
     key = stack.new_key()
     assert stack.create(founding(), key=key).status == 201
     stack.add_key(key, "acme", revokedAt=stack.now)
-    stack.now += auth.CACHE_MS - 1
+    stack.now += authenticate.CACHE_MS - 1
     assert stack.create(founding(), key=key).status == 201
     stack.now += 1
     assert stack.create(founding(), key=key).status == 401
@@ -151,19 +152,19 @@ def test_a_key_is_looked_up_once_a_minute(stack: Stack, monkeypatch: pytest.Monk
     monkeypatch.setattr(aws.dynamodb(), "get_item", get_item)
     for _ in range(3):
         stack.create(founding())
-    stack.now += auth.CACHE_MS
+    stack.now += authenticate.CACHE_MS
     stack.create(founding())
     assert get_item.call_count == 2
 
 
 def test_the_cache_of_keys_is_bounded(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "CACHE_ENTRIES", 2)
+    monkeypatch.setattr(authenticate, "CACHE_ENTRIES", 2)
     for _ in range(4):
         stack.create(founding(), key=stack.new_key())
-        assert len(auth._known) <= 2
+        assert len(authenticate._known) <= 2
 
 
 def _hash(key: str) -> str:
-    from latchkey.ids import api_key_hash
+    from latchkey.domain.ids import api_key_hash
 
     return api_key_hash(key)

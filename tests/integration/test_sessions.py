@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from latchkey import store
-from latchkey.connector_protocol import MAX_CHALLENGE_BYTES, json_size
-from latchkey.links import DUE_SHARDS, Link
+from latchkey.adapters import store
+from latchkey.domain.connector_protocol import MAX_CHALLENGE_BYTES, json_size
+from latchkey.domain.links import DUE_SHARDS, Link
 from tests.integration.conftest import LOGIN, Context, Output, Stack, founding, operations
 from tests.template import resources
 
@@ -400,7 +400,7 @@ def test_no_shard_is_always_the_last(stack: Stack, monkeypatch: pytest.MonkeyPat
         orders.append(shards)
         return 0
 
-    monkeypatch.setattr("latchkey.sweep.sweep", ordered)
+    monkeypatch.setattr("latchkey.services.sweep.sweep", ordered)
     for _ in range(DUE_SHARDS):
         stack.sweep()
         stack.now += 60_000

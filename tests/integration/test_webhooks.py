@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from latchkey import aws, deliveries, ids, sealing, store
-from latchkey.schedule import Outcome
+from latchkey.adapters import aws, sealing, store
+from latchkey.domain import deliveries, ids
+from latchkey.domain.retry_schedule import Outcome
 from tests.integration.conftest import (
     SAMPLE_KEY,
     Answer,
@@ -49,8 +50,8 @@ class Receiver:
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
     receiver = Receiver()
-    monkeypatch.setattr("latchkey.delivery.sender.send", receiver.send)
-    monkeypatch.setattr("latchkey.delivery.random.random", lambda: 0.5)
+    monkeypatch.setattr("latchkey.adapters.webhook_sender.send", receiver.send)
+    monkeypatch.setattr("latchkey.services.deliver_event.random.random", lambda: 0.5)
     return receiver
 
 

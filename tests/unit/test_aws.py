@@ -6,7 +6,7 @@ import botocore.session
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
 
-from latchkey import aws
+from latchkey.adapters import aws
 
 
 class NotSentError(Exception):

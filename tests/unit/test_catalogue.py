@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from latchkey import catalogue, validation
-from latchkey.catalogue import Operation, providers
+from latchkey.domain import catalogue, validation
+from latchkey.domain.catalogue import Operation, providers
 from schemas import wire
 
 SCHEMAS = Path(wire.__file__).parent

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from functions.sandbox_connector import app
-from latchkey.catalogue import SCHEMAS, providers, read_schema
-from latchkey.validation import schema_issues, validator
+from latchkey.domain.catalogue import SCHEMAS, providers, read_schema
+from latchkey.domain.validation import schema_issues, validator
 from local.conformance import SANDBOX_INPUTS, Call, CallFailed, Check, conformance, report
 from tests.template import ROOT
 

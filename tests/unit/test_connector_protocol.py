@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from latchkey.catalogue import SCHEMAS, read_schema
-from latchkey.connector_protocol import MAX_REPLY_BYTES, MAX_STATE_BYTES, reply_issues
-from latchkey.validation import schema_issues, validator
+from latchkey.domain.catalogue import SCHEMAS, read_schema
+from latchkey.domain.connector_protocol import MAX_REPLY_BYTES, MAX_STATE_BYTES, reply_issues
+from latchkey.domain.validation import schema_issues, validator
 
 REQUEST = read_schema(f"{SCHEMAS}/connector_request.json")
 REPLY = read_schema(f"{SCHEMAS}/connector_reply.json")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchkey import ids
+from latchkey.domain import ids
 
 BASE62 = string.digits + string.ascii_letters
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from latchkey import sender, signing
-from latchkey.schedule import Outcome
+from latchkey.adapters import webhook_sender
+from latchkey.domain import signing
+from latchkey.domain.retry_schedule import Outcome
 from local.listen import Receiver
 from local.stack import Failure
 from tests.template import ROOT
@@ -72,7 +73,7 @@ def api() -> Iterator[Api]:
 def deliver(port: int, secrets: list[str], body: bytes = BODY) -> Outcome:
     headers = signing.headers(ID, int(time.time()), BODY, secrets)
     url = f"http://127.0.0.1:{port}/any/path?a=1"
-    return sender.send(url, headers, body, ports=frozenset({443}), allow_loopback=True)
+    return webhook_sender.send(url, headers, body, ports=frozenset({443}), allow_loopback=True)
 
 
 def test_a_verified_event_is_printed_and_taken(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

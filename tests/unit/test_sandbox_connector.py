@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.sandbox_connector import app
-from latchkey import validation
-from latchkey.catalogue import SCHEMAS, providers, read_schema
-from latchkey.connector_protocol import reply_issues
-from latchkey.validation import schema_issues
+from latchkey.domain import validation
+from latchkey.domain.catalogue import SCHEMAS, providers, read_schema
+from latchkey.domain.connector_protocol import reply_issues
+from latchkey.domain.validation import schema_issues
 from tests.template import ROOT
 
 READ = {"resource": "mobileBillingStatement", "action": "read", "arguments": None}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchkey.schedule import Outcome, next_attempt
+from latchkey.domain.retry_schedule import Outcome, next_attempt
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 STEPS = [

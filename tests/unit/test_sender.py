@@ -20,8 +20,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from latchkey import schedule, sender
-from latchkey.schedule import Outcome
+from latchkey.adapters import webhook_sender
+from latchkey.domain import retry_schedule
+from latchkey.domain.retry_schedule import Outcome
 
 PORTS = frozenset({443, 8443})
 NAME = "hooks.example.com"
@@ -61,7 +62,7 @@ class Network:
     def send(self, url: str = f"https://{NAME}/wh", body: bytes = BODY, **options: Any) -> Outcome:
         rules: dict[str, Any] = {"ports": PORTS, "allow_loopback": False}
         rules |= {"resolve": self.resolve, "dial": self.dial}
-        return sender.send(url, HEADERS, body, **(rules | options))
+        return webhook_sender.send(url, HEADERS, body, **(rules | options))
 
 
 @contextmanager
@@ -150,7 +151,7 @@ GOOD = answering(b"HTTP/1.1 204 No Content\r\n\r\n", then=say_nothing)
 def send_to(port: int, body: bytes = BODY, seconds: float = 10) -> Outcome:
     """Over plain HTTP, as on the local stack."""
     url = f"http://127.0.0.1:{port}/wh"
-    return sender.send(url, HEADERS, body, ports=PORTS, allow_loopback=True, seconds=seconds)
+    return webhook_sender.send(url, HEADERS, body, ports=PORTS, allow_loopback=True, seconds=seconds)
 
 
 def ended(outcome: Outcome) -> tuple[int | None, str | None]:
@@ -376,7 +377,7 @@ def test_the_status_line_decides(answer: bytes, expected: tuple[int | None, str 
     with receiver(answering(answer)) as port:
         outcome = send_to(port)
     assert ended(outcome) == expected
-    assert outcome.error in (None, *get_args(schedule.DeliveryError.__value__))
+    assert outcome.error in (None, *get_args(retry_schedule.DeliveryError.__value__))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +417,7 @@ def test_at_most_64_kib_of_a_body_are_read() -> None:
     head = OK + b"\r\n"
     with receiver(answering(head, then=forever(b"x" * 65536))) as port:
         url = f"http://127.0.0.1:{port}/"
-        outcome = sender.send(url, {}, BODY, ports=PORTS, allow_loopback=True, dial=dial)
+        outcome = webhook_sender.send(url, {}, BODY, ports=PORTS, allow_loopback=True, dial=dial)
     assert ended(outcome) == (200, None)
     assert read == len(head) + 65536
 
@@ -437,7 +438,7 @@ def test_an_answer_that_comes_before_all_is_read_counts() -> None:
 
 
 def test_after_a_status_line_the_rest_is_waited_for_but_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "_COURTESY_SECONDS", 0.1)
+    monkeypatch.setattr(webhook_sender, "_COURTESY_SECONDS", 0.1)
     with receiver(answering(OK, then=say_nothing)) as port:
         outcome = send_to(port)
     assert ended(outcome) == (200, None)
@@ -517,9 +518,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
     made = Authority(tmp_path_factory.mktemp("authority"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(made.file))
-        sender._tls_context.cache_clear()
+        webhook_sender._tls_context.cache_clear()
         yield made
-    sender._tls_context.cache_clear()
+    webhook_sender._tls_context.cache_clear()
 
 
 @pytest.fixture

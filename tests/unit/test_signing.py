@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from latchkey import signing
+from latchkey.domain import signing
 
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 BODY = b'{"type": "link.complete", "data": {"name": "Z\xc3\xbcrich"}}'

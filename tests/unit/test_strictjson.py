@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchkey.errors import ValidationFailedError
-from latchkey.strictjson import canonical, read_object
+from latchkey.domain.errors import ValidationFailedError
+from latchkey.domain.strictjson import canonical, read_object
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

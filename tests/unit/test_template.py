@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from latchkey import store
-from latchkey.links import Link
+from latchkey.adapters import store
+from latchkey.domain.links import Link
 from tests.template import ROOT, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")

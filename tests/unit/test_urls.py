@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from latchkey.urls import (
+from latchkey.domain.urls import (
     InvalidUrl,
     WebhookUrl,
     add_link_id,
@@ -726,7 +726,7 @@ def test_accepted_international_name_is_the_one_browsers_connect_to(label: str) 
 
 
 def test_import_brings_nothing_that_is_rarely_needed() -> None:
-    script = "import sys, latchkey.urls; print(*sys.modules)"
+    script = "import sys, latchkey.domain.urls; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-S", "-c", script],
         env={"PYTHONPATH": str(Path(__file__).parents[2] / "layers/common")},
@@ -734,5 +734,5 @@ def test_import_brings_nothing_that_is_rarely_needed() -> None:
         check=True,
         text=True,
     ).stdout.split()
-    assert "latchkey.urls" in loaded
+    assert "latchkey.domain.urls" in loaded
     assert not {"idna", "unicodedata", "ipaddress", "urllib.parse", "boto3"} & set(loaded)

@@ -16,9 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from referencing.jsonschema import DRAFT202012
 
-from latchkey import catalogue
-from latchkey.errors import Issue
-from latchkey.validation import MAX_HINTS, MAX_ISSUES, Rules, create_link_issues, schema_issues, validator
+from latchkey.domain import catalogue
+from latchkey.domain.errors import Issue
+from latchkey.domain.validation import (
+    MAX_HINTS,
+    MAX_ISSUES,
+    Rules,
+    create_link_issues,
+    schema_issues,
+    validator,
+)
 
 RULES = Rules(
     max_expires_in=7_776_000,

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from latchkey import auth, aws, strictjson, telemetry
-from latchkey.errors import (
+from latchkey.adapters import aws, telemetry
+from latchkey.domain import strictjson
+from latchkey.domain.errors import (
     Issue,
     LatchkeyError,
     TooLargeError,
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
+from latchkey.domain.links import Link
+from latchkey.services import authenticate, read_link
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -116,14 +119,20 @@ class Request:
 class CallerRequest(Request):
     """A request to a private route: its caller is known."""
 
-    caller: auth.Caller
+    caller: authenticate.Caller
+
+    def link(self) -> Link:
+        """The link of the path, for its owner alone; raises NotFoundError."""
+        link = read_link.own(self.path_parameters["linkId"], self.caller)
+        self.log["linkId"] = link.link_id
+        return link
 
 
 def private(handle: Callable[[CallerRequest], Response]) -> telemetry.LambdaHandler:
     """Make a Lambda handler of a route that needs an API key."""
 
     def respond(request: Request) -> Response:
-        caller = auth.authenticate(request.bearer, request.now)
+        caller = authenticate.authenticate(request.bearer, request.now)
         request.log.update(account=caller.account, livemode=caller.livemode)
         return handle(CallerRequest(request.event, request.now, request.log, caller))
 

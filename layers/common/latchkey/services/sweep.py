@@ -7,9 +7,11 @@ worker does no harm.
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from latchkey import ending, queues, sessions, store, telemetry
-from latchkey.errors import UnavailableError
-from latchkey.links import OPEN, as_of
+from latchkey.adapters import queues, store, telemetry
+from latchkey.domain import sessions
+from latchkey.domain.errors import UnavailableError
+from latchkey.domain.links import OPEN, as_of
+from latchkey.services import end_link
 
 THREADS = 16
 
@@ -57,9 +59,9 @@ def attend(link_id: str, now: int) -> None:
     last = as_of(link, now)
     try:
         if last.status != link.status:
-            ending.end(link, last, now)
+            end_link.end(link, last, now)
         elif link.status not in OPEN:
-            ending.settle(link)
+            end_link.settle(link)
         elif sessions.is_workers_turn(link, now):
             queues.wake_worker(link)
     except store.SupersededError:

@@ -11,9 +11,9 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latchkey.catalogue import SCHEMAS, Operation, providers, read_schema
-from latchkey.errors import Issue
-from latchkey.urls import InvalidUrl, check_return_url, parse_webhook_url
+from latchkey.domain.catalogue import SCHEMAS, Operation, providers, read_schema
+from latchkey.domain.errors import Issue
+from latchkey.domain.urls import InvalidUrl, check_return_url, parse_webhook_url
 
 if TYPE_CHECKING:
     import jsonschema_rs

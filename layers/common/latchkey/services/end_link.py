@@ -8,11 +8,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from latchkey import ids, queues, sealing, store, telemetry
-from latchkey.links import Link, Webhook, ended, noted
-from latchkey.views import error_view
+from latchkey.adapters import queues, sealing, store, telemetry
+from latchkey.domain import ids
+from latchkey.domain.errors import ConflictError
+from latchkey.domain.links import OPEN, Link, Webhook, as_of, ended, interrupted, noted
+from latchkey.domain.views import error_view
 
-EVENT = "event"  # what events and the results in them are sealed for
 # Of an event's body. An item holds 400 KB: the body, metadata once more (at most 108 KB), and some 20 KB.
 MAX_EVENT_BYTES = 256 * 1024
 
@@ -24,7 +25,9 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
     """
     if last.webhook_url is not None or result is not None:
         body = event_body(last, result)
-        sealed = sealing.seal(body, account=link.account, subject=link.link_id, purpose=EVENT, now=now)
+        sealed = sealing.seal(
+            body, account=link.account, subject=link.link_id, purpose=sealing.EVENT, now=now
+        )
         last = replace(last, event=sealed)
     if last.webhook_url is not None:
         last = replace(last, webhook=Webhook(ids.new_message_id(), next_attempt_at=now))
@@ -37,6 +40,20 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
         **telemetry.metrics({f"Links{stored.status.capitalize()}": 1}, stored.integration_id),
     )
     return settle(stored)
+
+
+def cancel(link: Link, now: int) -> Link:
+    """Cancel a link that has not ended; one that was canceled stays so. Raises ConflictError of any other."""
+
+    def step(current: Link) -> Link:
+        last = as_of(current, now)
+        if last.status == "canceled":
+            return last
+        if last.status not in OPEN:
+            raise ConflictError(f"The link has ended: it is {last.status}")
+        return end(current, ended(current, "canceled", now, interrupted(current, None)), now)
+
+    return store.retrying(link, step)
 
 
 def fail(link: Link, now: int, code: str) -> Link:
@@ -86,15 +103,6 @@ def event_body(link: Link, result: dict[str, Any] | None) -> bytes:
     }
     event = {"type": f"link.{link.status}", "timestamp": _iso(link.completed_at), "data": data}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def result_of(link: Link, now: int) -> dict[str, Any] | None:
-    """The result of a complete link; None of any other."""
-    if link.status != "complete" or link.event is None:
-        return None
-    body = sealing.unseal(link.event, account=link.account, subject=link.link_id, purpose=EVENT, now=now)
-    result: dict[str, Any] = json.loads(body)["data"]["result"]
-    return result
 
 
 def _iso(at: int) -> str:

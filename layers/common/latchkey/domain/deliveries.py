@@ -6,8 +6,8 @@ The link item holds the debt: when the next attempt is due, or until when one ha
 from dataclasses import replace
 from typing import Any
 
-from latchkey.links import Link, Webhook
-from latchkey.schedule import Outcome, next_attempt
+from latchkey.domain.links import Link, Webhook
+from latchkey.domain.retry_schedule import Outcome, next_attempt
 
 # An attempt takes at most 15 s; reading what it needs and recording how it went at most four calls of 7 s.
 LEASE_MS = 45_000
@@ -87,11 +87,6 @@ def webhook_of(link: Link) -> Webhook:
     if link.webhook is None:
         raise ValueError("the link has no event")
     return link.webhook
-
-
-def deliveries_view(link: Link) -> list[dict[str, Any]]:
-    """The attempts, oldest first; what has no value is null."""
-    return [{"statusCode": None, "error": None} | delivery for delivery in link.deliveries]
 
 
 def _changed(link: Link, now: int, **changes: Any) -> Link:

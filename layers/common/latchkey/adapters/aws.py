@@ -13,7 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 # botocore's name
 from botocore.loaders import Loader
 
-from latchkey.errors import UnavailableError
+from latchkey.domain.errors import UnavailableError
+from latchkey.domain.sessions import MAX_CALL_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -93,8 +94,6 @@ def sqs() -> "SQSClient":
 @functools.cache
 def functions() -> "LambdaClient":
     """A Lambda client that waits as long as a connector may take, and calls once: a call may be a write."""
-    from latchkey.connector_protocol import MAX_CALL_SECONDS  # and with it the rules of every request
-
     patient = Config(read_timeout=MAX_CALL_SECONDS, retries={"total_max_attempts": 1})
     client: LambdaClient = _client("lambda", _CONFIG.merge(patient))
     return client

@@ -8,9 +8,14 @@ can be let at one purpose and not another.
 import os
 from dataclasses import dataclass
 
-from latchkey import aws
-from latchkey.links import Sealed
-from latchkey.settings import settings
+from latchkey.adapters import aws
+from latchkey.adapters.settings import settings
+from latchkey.domain.links import Sealed
+
+# What is sealed. Each is a row of its own in the Secrets table while the link is open, but for the last two.
+ARGUMENTS, INPUT, STATE, RESULT = "arguments", "input", "state", "result"
+EVENT = "event"  # an event's body with the result in it, in the link's item
+WEBHOOK_SECRET = "webhook-secret"  # noqa: S105 # the name of a purpose; an account's, in its item
 
 DATA_KEY_MS = 300_000
 DATA_KEY_USES = 1000

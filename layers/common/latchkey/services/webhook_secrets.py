@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
-from latchkey import sealing, signing, store
-from latchkey.errors import UnavailableError
+from latchkey.adapters import sealing, store
+from latchkey.domain import signing
+from latchkey.domain.errors import UnavailableError
 
-PURPOSE = "webhook-secret"
 MAX_VALID = 2
 
 
@@ -41,14 +41,16 @@ def _change(account: str, now: int, change: Callable[[list[Secret]], list[Secret
         sealed = store.get_account_secrets(account)
         stored: list[Secret] = []
         if sealed is not None:
-            text = sealing.unseal(sealed, account=account, subject=row, purpose=PURPOSE, now=now)
+            text = sealing.unseal(
+                sealed, account=account, subject=row, purpose=sealing.WEBHOOK_SECRET, now=now
+            )
             stored = [Secret(*item) for item in json.loads(text)]
         current = [secret for secret in stored if secret.expires_at is None or now < secret.expires_at]
         wanted = change(current)
         if wanted == current:
             return current
         new = sealing.seal(
-            json.dumps(wanted).encode(), account=account, subject=row, purpose=PURPOSE, now=now
+            json.dumps(wanted).encode(), account=account, subject=row, purpose=sealing.WEBHOOK_SECRET, now=now
         )
         if store.put_account_secrets(account, new, instead_of=sealed):
             return wanted

@@ -7,9 +7,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from latchkey.connector_protocol import MAX_CALL_SECONDS
-from latchkey.links import Link, as_of, noted, session_of
+from latchkey.domain.links import Link, as_of, noted, session_of
 
+MAX_CALL_SECONDS = 60  # a session gives up waiting for a connector's reply after this
 # A worker renews its lease before each call of a connector. The call takes at most 60 s, and what is
 # stored around it at most three calls of 7 s.
 LEASE_MS = (MAX_CALL_SECONDS + 30) * 1000

@@ -3,12 +3,46 @@
 import hmac
 from typing import Any
 
-from latchkey import ending, ids, queues, sealing, sessions, store, strictjson, validation
-from latchkey.errors import ConflictError, UnauthorizedError, ValidationFailedError
-from latchkey.links import OPEN, Link, as_of, ended, interrupted
-from latchkey.views import session_view
+from latchkey.adapters import queues, sealing, store
+from latchkey.adapters.settings import settings
+from latchkey.domain import ids, sessions, strictjson, validation
+from latchkey.domain.errors import (
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    UnauthorizedError,
+    ValidationFailedError,
+)
+from latchkey.domain.links import OPEN, Link, Session, as_of, ended, interrupted
+from latchkey.domain.views import session_view
+from latchkey.services import end_link
 
-INPUT = "input"
+
+def claim(code: str, key: str | None, now: int) -> tuple[Link, str, bool]:
+    """Begin the one session of the link that a claim code opens, at `now` (ms).
+
+    Returns the link, its client token, and whether a claim with the same Idempotency-Key had begun it before.
+    Raises NotFoundError for an unknown code, ConflictError for a link that was claimed otherwise, GoneError
+    for one that ended unclaimed.
+    """
+    link_id = ids.link_id(code)
+    token = ids.new_client_token(link_id) if key is None else ids.derived_client_token(code, key)
+    begun = Session(
+        claimed_at=now, ends_at=now + 1000 * settings().session_seconds, token_hash=ids.token_hash(token)
+    )
+    replayed = False
+    try:
+        link = store.claim(link_id, begun, ids.new_token())
+    except NotFoundError:
+        raise NotFoundError("No link has this claim code") from None
+    except store.SupersededError as error:
+        link, replayed = error.link, True
+        if link.session is None:
+            raise GoneError("The link was canceled or has expired; ask for a new one") from None
+        if not hmac.compare_digest(link.session.token_hash, begun.token_hash):
+            raise ConflictError("The link was claimed before") from None
+    queues.wake_worker(link)
+    return link, token, replayed
 
 
 def session(token: str, now: int) -> Link:
@@ -38,12 +72,12 @@ def answer_challenge(link: Link, body: dict[str, Any], now: int) -> Link:
     schema = validation.validator(challenge["schema"])
     if issues := validation.schema_issues(schema, body["input"], "input"):
         raise ValidationFailedError(issues)
-    row = f"{INPUT}#{ids.new_token()}"
+    row = f"{sealing.INPUT}#{ids.new_token()}"
     sealed = sealing.seal(
         strictjson.canonical(body["input"]),
         account=link.account,
         subject=link.link_id,
-        purpose=INPUT,
+        purpose=sealing.INPUT,
         now=now,
     )
     store.put_secret(link, row, sealed)  # first, so that no worker finds the answer missing
@@ -62,6 +96,8 @@ def cancel(link: Link, now: int) -> Link:
     def step(current: Link) -> Link:
         if as_of(current, now).status not in OPEN:
             raise ConflictError("The session has ended")
-        return ending.end(current, ended(current, "failed", now, interrupted(current, "USER_CANCELED")), now)
+        return end_link.end(
+            current, ended(current, "failed", now, interrupted(current, "USER_CANCELED")), now
+        )
 
     return store.retrying(link, step)

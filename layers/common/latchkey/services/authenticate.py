@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from latchkey import ids, store
-from latchkey.errors import UnauthorizedError
+from latchkey.adapters import store
+from latchkey.domain import ids
+from latchkey.domain.errors import UnauthorizedError
 
 CACHE_MS = 60_000  # a revoked key is refused within this time
 CACHE_ENTRIES = 4096

@@ -10,10 +10,11 @@ import hmac
 import json
 from typing import Any
 
-from latchkey import ids, store, strictjson, validation
-from latchkey.auth import Caller
-from latchkey.errors import Issue, ValidationFailedError
-from latchkey.links import Link
+from latchkey.adapters import store
+from latchkey.domain import ids, strictjson, validation
+from latchkey.domain.errors import Issue, ValidationFailedError
+from latchkey.domain.links import Link
+from latchkey.services.authenticate import Caller
 
 DEFAULT_LIMIT = 20
 # Of the index, for one page; each reads up to 1 MB. A page whose filters match little may be short.

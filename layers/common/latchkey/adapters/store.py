@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latchkey import aws, ids
-from latchkey.errors import NotFoundError, UnavailableError
-from latchkey.links import NUDGE_MS, Failure, Link, Operation, Sealed, Session, Webhook
-from latchkey.settings import settings
+from latchkey.adapters import aws
+from latchkey.adapters.settings import settings
+from latchkey.domain import ids
+from latchkey.domain.errors import NotFoundError, UnavailableError
+from latchkey.domain.links import NUDGE_MS, Failure, Link, Operation, Sealed, Session, Webhook
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UniversalAttributeValueTypeDef

@@ -6,10 +6,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 
-from latchkey import aws, ids, telemetry
-from latchkey.connector_protocol import VERSION, UnreadableReplyError, read_reply, reply_issues
-from latchkey.links import Link
-from latchkey.settings import settings
+from latchkey.adapters import aws, telemetry
+from latchkey.adapters.settings import settings
+from latchkey.domain import ids
+from latchkey.domain.connector_protocol import VERSION, UnreadableReplyError, read_reply, reply_issues
+from latchkey.domain.links import Link
 
 THROTTLED_WAITS = (0.5, 1, 2)  # seconds before each further try of a call that Lambda did not take
 

@@ -9,25 +9,13 @@ import json
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from latchkey import (
-    connector_protocol,
-    connectors,
-    ending,
-    ids,
-    links,
-    sealing,
-    sessions,
-    store,
-    telemetry,
-    validation,
-)
-from latchkey.clients import INPUT
-from latchkey.connectors import ConnectorDiedError, ConnectorUnreachableError
-from latchkey.create import ARGUMENTS
-from latchkey.errors import NotFoundError, UnavailableError
-from latchkey.links import Link, session_of
+from latchkey.adapters import connectors, sealing, store, telemetry
+from latchkey.adapters.connectors import ConnectorDiedError, ConnectorUnreachableError
+from latchkey.domain import connector_protocol, ids, links, sessions, validation
+from latchkey.domain.errors import NotFoundError, UnavailableError
+from latchkey.domain.links import Link, session_of
+from latchkey.services import end_link
 
-STATE, RESULT = "state", "result"
 # What is left of the function's time when it begins a connector's call.
 NEEDED_SECONDS = sessions.LEASE_MS / 1000
 
@@ -39,7 +27,7 @@ def run(session_id: str, clock: Callable[[], int], seconds_left: Callable[[], fl
     """
     link = store.get_link(ids.link_of_session(session_id))
     if link is not None and link.status not in links.OPEN:
-        ending.delete_secrets(link)  # what a worker that died here had sealed after the end
+        end_link.delete_secrets(link)  # what a worker that died here had sealed after the end
     if link is None or not sessions.is_workers_turn(link, clock()):
         return  # done, waiting for the user, or in another worker's hands
     worker = _Worker(link, clock, seconds_left)
@@ -49,7 +37,7 @@ def run(session_id: str, clock: Callable[[], int], seconds_left: Callable[[], fl
     except store.SupersededError as error:
         telemetry.logger.info("overtaken", linkId=link.link_id)
         if error.link.status not in links.OPEN:
-            ending.delete_secrets(error.link)  # what was sealed for the write that was refused
+            end_link.delete_secrets(error.link)  # what was sealed for the write that was refused
     except NotFoundError:
         telemetry.logger.info("the link or its secrets are gone", linkId=link.link_id)
     except UnavailableError:
@@ -82,7 +70,7 @@ class _Worker:
 
     def give_up(self) -> None:
         try:
-            ending.fail(self.link, self.clock(), links.interrupted(self.link, "INTERNAL_ERROR"))
+            end_link.fail(self.link, self.clock(), links.interrupted(self.link, "INTERNAL_ERROR"))
         except (store.SupersededError, UnavailableError):
             telemetry.logger.warning("left to sweep", linkId=self.link.link_id)
 
@@ -91,7 +79,7 @@ class _Worker:
     def _log_in(self) -> Any:
         """The connector's state once the user is logged in."""
         session = session_of(self.link)
-        state = None if session.state_row is None else self._unseal(session.state_row, STATE)
+        state = None if session.state_row is None else self._unseal(session.state_row, sealing.STATE)
         if session.authenticated:
             return state
         self._check()
@@ -99,17 +87,17 @@ class _Worker:
             if session.input_row is None:
                 reply = connectors.call(self.link, "start", state)
             else:
-                answer = self._unseal(session.input_row, INPUT)
+                answer = self._unseal(session.input_row, sealing.INPUT)
                 reply = connectors.call(self.link, "answer", state, input=answer)
         except (ConnectorDiedError, ConnectorUnreachableError) as error:
             self._fail("CONNECTION_FAILED", error)
         match reply["status"]:
             case "challenge":
                 challenge = {"id": f"chl_{ids.new_token()}"} | reply["challenge"]
-                row = self._seal(STATE, reply["state"])
+                row = self._seal(sealing.STATE, reply["state"])
                 self.save(sessions.asked(self.link, self.clock(), challenge, row))
             case "authenticated":
-                row = self._seal(STATE, reply["state"])
+                row = self._seal(sealing.STATE, reply["state"])
                 self.save(sessions.authenticated(self.link, self.clock(), row))
             case "error":
                 self._fail(reply["code"])
@@ -126,24 +114,24 @@ class _Worker:
         """The operations' results: all of them, or none."""
         arguments: list[Any] = [None] * len(self.link.operations)
         if self.link.arguments_row is not None:
-            arguments = self._unseal(self.link.arguments_row, ARGUMENTS)
+            arguments = self._unseal(self.link.arguments_row, sealing.ARGUMENTS)
         results = []
         for index, operation in enumerate(self.link.operations):
             if operation.status == "succeeded" and operation.result_row is not None:
-                results.append(self._unseal(operation.result_row, RESULT))
+                results.append(self._unseal(operation.result_row, sealing.RESULT))
                 continue
             if operation.status == "running" and operation.action == "write":
                 self._fail("OUTCOME_UNKNOWN")  # the worker that ran it is gone
             reply = self._execute(index, arguments[index], state)
             results.append(reply["data"])
-            if not ending.fits(self.link, self._result(results), self.clock()):
+            if not end_link.fits(self.link, self._result(results), self.clock()):
                 self._fail("RESULT_VALIDATION_ERROR")
             if index < len(self.link.operations) - 1:
                 now = self._check_time()  # what comes after the session's end does not count
-                row, state_row = self._seal(RESULT, reply["data"]), session_of(self.link).state_row
+                row, state_row = self._seal(sealing.RESULT, reply["data"]), session_of(self.link).state_row
                 if "state" in reply:
                     state = reply["state"]
-                    state_row = self._seal(STATE, state)
+                    state_row = self._seal(sealing.STATE, state)
                 self.save(sessions.succeeded(self.link, now, index, row, state_row))
         return results
 
@@ -180,7 +168,7 @@ class _Worker:
     def _complete(self, results: list[dict[str, Any]]) -> None:
         now = self._check_time()
         last = sessions.succeeded(self.link, now, len(results) - 1, None, session_of(self.link).state_row)
-        ending.end(self.link, links.ended(last, "complete", now), now, self._result(results))
+        end_link.end(self.link, links.ended(last, "complete", now), now, self._result(results))
 
     def _result(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """The link's result, of those of its operations so far."""
@@ -201,7 +189,7 @@ class _Worker:
         now = self.clock()
         last = links.as_of(self.link, now)
         if last.status != "active":
-            ending.end(self.link, last, now)
+            end_link.end(self.link, last, now)
             raise _OverError
         return now
 
@@ -215,7 +203,7 @@ class _Worker:
     def _fail(self, code: str, cause: Exception | None = None) -> NoReturn:
         if cause is not None:
             telemetry.logger.warning("connector failed", linkId=self.link.link_id, reason=str(cause))
-        ending.fail(self.link, self.clock(), code)
+        end_link.fail(self.link, self.clock(), code)
         raise _OverError
 
     def _seal(self, purpose: str, value: Any) -> str:

@@ -11,9 +11,9 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from latchkey.catalogue import SCHEMAS, read_schema
-from latchkey.errors import Issue
-from latchkey.validation import Validator, schema_issues, validator
+from latchkey.domain.catalogue import SCHEMAS, read_schema
+from latchkey.domain.errors import Issue
+from latchkey.domain.validation import Validator, schema_issues, validator
 
 VERSION = 1
 MAX_REPLY_BYTES = 1024 * 1024
@@ -23,7 +23,6 @@ MAX_CHALLENGE_BYTES = 64 * 1024
 # A result becomes part of the link's event, whose 256 KiB also hold the caller's metadata (ending.py).
 MAX_DATA_BYTES = 240 * 1024
 MAX_INTEGER = 2**53 - 1  # what every reader of JSON takes for the same number (RFC 8259, 6)
-MAX_CALL_SECONDS = 60  # a session gives up waiting for a reply after this
 
 # What each action may be replied, and with which error codes.
 _STATUSES = {

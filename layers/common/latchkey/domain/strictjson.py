@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from latchkey.errors import Issue, ValidationFailedError
+from latchkey.domain.errors import Issue, ValidationFailedError
 
 MAX_DEPTH = 64
 

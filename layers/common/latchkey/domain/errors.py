@@ -104,3 +104,7 @@ class UnavailableError(LatchkeyError):
         "Temporarily unavailable; send the same request again, with the same Idempotency-Key if it has one"
     )
     headers: ClassVar[dict[str, str]] = {"Retry-After": "2"}
+
+
+class HandBackError(Exception):
+    """There is no time left for a queue's message; the queue is to give it to another."""

@@ -3,23 +3,14 @@
 import random
 from collections.abc import Callable
 
-from latchkey import (
-    deliveries,
-    ending,
-    ids,
-    queues,
-    sealing,
-    sender,
-    signing,
-    store,
-    telemetry,
-    webhook_secrets,
-)
-from latchkey.errors import UnavailableError
-from latchkey.links import Link
-from latchkey.schedule import Outcome
-from latchkey.settings import settings
-from latchkey.urls import InvalidUrl, parse_webhook_url
+from latchkey.adapters import queues, sealing, store, telemetry, webhook_sender
+from latchkey.adapters.settings import settings
+from latchkey.domain import deliveries, ids, signing
+from latchkey.domain.errors import ConflictError, HandBackError, UnavailableError
+from latchkey.domain.links import OPEN, Link, as_of
+from latchkey.domain.retry_schedule import Outcome
+from latchkey.domain.urls import InvalidUrl, parse_webhook_url
+from latchkey.services import webhook_secrets
 
 # An attempt's 15 s, and what is read before it.
 NEEDED_SECONDS = 17
@@ -41,7 +32,7 @@ def deliver(link_id: str, hops: int, clock: Callable[[], int], seconds_left: Cal
     if link is None or not deliveries.is_due(link, clock()):
         return  # delivered, or not due yet, or in other hands
     if seconds_left() < NEEDED_SECONDS:
-        raise queues.HandBackError
+        raise HandBackError
     line = store.Line(link.account, _host(link))
     while link is not None:
         if not _in_its_place(link, line, clock):
@@ -51,6 +42,24 @@ def deliver(link_id: str, hops: int, clock: Callable[[], int], seconds_left: Cal
             if hops < MAX_HOPS:
                 queues.wake_deliverer(link, hops=hops + 1)
             return
+
+
+def redeliver(link: Link, now: int) -> Link:
+    """Have the event of an ended link sent once more; raises ConflictError if it has none to send."""
+
+    def step(current: Link) -> Link:
+        last = as_of(current, now)
+        if last.status in OPEN or last.webhook_url is None:
+            raise ConflictError("Only a link that has ended and has a webhookUrl has an event to send")
+        if now >= (last.completed_at or 0) + deliveries.REDELIVERY_MS:
+            raise ConflictError("An event can be sent again for 30 days after the link's end")
+        if current.webhook is None:
+            return last  # sweep is about to write the end, and then the event is sent for the first time
+        saved = store.save(current, deliveries.asked_again(current, now))
+        queues.wake_deliverer(saved)
+        return saved
+
+    return store.retrying(link, step)
 
 
 def _in_its_place(link: Link, line: store.Line, clock: Callable[[], int]) -> bool:
@@ -92,12 +101,12 @@ def _attempt(link: Link, clock: Callable[[], int]) -> None:
     assert link.webhook_url is not None
     # What can fail on our side comes before the lease: from there on the attempt counts.
     body = sealing.unseal(
-        link.event, account=link.account, subject=link.link_id, purpose=ending.EVENT, now=clock()
+        link.event, account=link.account, subject=link.link_id, purpose=sealing.EVENT, now=clock()
     )
     secrets = [secret.secret for secret in webhook_secrets.valid(link.account, clock())]
     token, started = ids.new_token(), clock()
     link = store.save(link, deliveries.leased(link, started, token))
-    outcome = sender.send(
+    outcome = webhook_sender.send(
         link.webhook_url or "",
         signing.headers(deliveries.webhook_of(link).message_id, started // 1000, body, secrets),
         body,

@@ -16,8 +16,8 @@ from itertools import zip_longest
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from latchkey.schedule import DeliveryError, Outcome
-from latchkey.urls import InvalidUrl, WebhookUrl, parse_webhook_url, public_address
+from latchkey.domain.retry_schedule import DeliveryError, Outcome
+from latchkey.domain.urls import InvalidUrl, WebhookUrl, parse_webhook_url, public_address
 
 ATTEMPT_SECONDS = 15.0
 _LOOK_UP_SECONDS = 5.0

@@ -3,12 +3,11 @@
 import hmac
 from typing import Any
 
-from latchkey import ids, sealing, store, strictjson, telemetry, urls
-from latchkey.auth import Caller
-from latchkey.errors import IdempotencyKeyReusedError, UnavailableError
-from latchkey.links import DEFAULT_EXPIRES_IN, Link, Operation
-
-ARGUMENTS = "arguments"
+from latchkey.adapters import sealing, store, telemetry
+from latchkey.domain import ids, strictjson, urls
+from latchkey.domain.errors import IdempotencyKeyReusedError, UnavailableError
+from latchkey.domain.links import DEFAULT_EXPIRES_IN, Link, Operation
+from latchkey.services.authenticate import Caller
 
 
 def create_link(
@@ -42,7 +41,7 @@ def create_link(
         expires_at=now + 1000 * int(body.get("expiresIn", DEFAULT_EXPIRES_IN)),
         write_token=token,
         # A row of this request's own, so that no request touches another's.
-        arguments_row=f"{ARGUMENTS}#{token}" if any(arguments) else None,
+        arguments_row=f"{sealing.ARGUMENTS}#{token}" if any(arguments) else None,
         secrets=any(arguments),
         debug=body.get("debug", False),
         webhook_url=body.get("webhookUrl"),
@@ -56,7 +55,7 @@ def create_link(
             strictjson.canonical(arguments),
             account=caller.account,
             subject=link_id,
-            purpose=ARGUMENTS,
+            purpose=sealing.ARGUMENTS,
             now=now,
         )
         store.put_secret(link, link.arguments_row, sealed)

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from latchkey import ids
-from latchkey.catalogue import providers
-from latchkey.links import MAX_STEPS, OPEN, Failure, Link, Operation, as_of, session_of
+from latchkey.domain import ids
+from latchkey.domain.catalogue import providers
+from latchkey.domain.links import MAX_STEPS, OPEN, Failure, Link, Operation, as_of, session_of
 
 MESSAGES = {
     "LOGIN_FAILED": "The user could not log in",
@@ -132,6 +132,11 @@ def webhook_view(link: Link) -> dict[str, Any]:
         "attempts": webhook.attempts,
         "nextAttemptAt": webhook.due_at,
     }
+
+
+def deliveries_view(link: Link) -> list[dict[str, Any]]:
+    """The attempts, oldest first; what has no value is null."""
+    return [{"statusCode": None, "error": None} | delivery for delivery in link.deliveries]
 
 
 def _operation_status(link: Link, operation: Operation) -> str:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from os.path import dirname
 from typing import Any, NamedTuple
 
-SCHEMAS = f"{dirname(__file__)}/schemas"
+SCHEMAS = f"{dirname(dirname(__file__))}/schemas"
 
 
 class Operation(NamedTuple):

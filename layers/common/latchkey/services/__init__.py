@@ -1,0 +1,1 @@
+"""What the product does: each module takes the rules and the edge to one end."""
