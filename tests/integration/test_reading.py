@@ -11,6 +11,8 @@ from tests.template import resources, routes
 # These need no key: whoever has the claim code may claim, and anybody may look at a page.
 PUBLIC = {
     "POST /link/claim",
+    "POST /link/status",
+    "OPTIONS /link/status",
     "GET /{linkId}",
     "HEAD /{linkId}",
     "GET /.well-known/apple-app-site-association",

@@ -223,6 +223,8 @@ def test_the_routes_are_the_published_ones() -> None:
         "GET /.well-known/apple-app-site-association",
         "GET /.well-known/assetlinks.json",
         "POST /link/claim",
+        "POST /link/status",
+        "OPTIONS /link/status",
         "GET /link/session",
         "POST /link/session/input",
         "POST /link/session/cancel",

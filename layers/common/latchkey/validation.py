@@ -115,7 +115,7 @@ def idempotency_key_issues(key: str | None, *, least: int) -> list[Issue]:
 
 
 def claim_issues(body: dict[str, Any]) -> list[Issue]:
-    """All that is wrong with the body of POST /link/claim."""
+    """All that is wrong with the body of POST /link/claim or POST /link/status."""
     return schema_issues(_wire_validator("claim_request.json"), body)
 
 
