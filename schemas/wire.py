@@ -625,7 +625,7 @@ def openapi() -> dict[str, Any]:
                 "409": _answer("It does not go with the present state", "Error", "Cache-Control"),
                 "410": _answer("Expired or canceled before a claim", "Error", "Cache-Control"),
                 "413": _answer("The body is over 256 KiB", "Error", "Cache-Control"),
-                "415": _answer("The body is not sent as application/json", "Error", "Cache-Control"),
+                "415": _answer("The body is not sent as application/json, or is encoded", "Error", "Cache-Control"),
                 "422": _answer("The Idempotency-Key came with another body before", "Error", "Cache-Control"),
                 "429": {
                     "description": "Too many requests",

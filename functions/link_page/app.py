@@ -91,7 +91,7 @@ def _way_back(link: Link) -> dict[str, str]:
         return {}
     scheme, _, rest = link.return_url.partition("://")
     place = "the app"
-    if scheme.lower() == "https":
+    if scheme.lower() in ("https", "http"):  # http to the developer's own machine
         place = f"<bdi>{escape(re.split('[/?#]', rest, maxsplit=1)[0])}</bdi>"
     return {
         "back_href": f' href="{escape(link.return_url)}"',

@@ -92,6 +92,16 @@ def test_the_page_says_what_is_asked_and_by_whom(stack: Stack, monkeypatch: pyte
         assert said in text
 
 
+def test_the_way_back_to_a_web_app_names_its_host_and_to_an_app_none(stack: Stack) -> None:
+    for url, place in (
+        ("https://your-app.com/a?b", "your-app.com"),
+        ("http://localhost:3000/a?b", "localhost:3000"),
+        ("myapp://callback", "the app"),
+    ):
+        text = " ".join(Document(page(stack.create(founding(returnUrl=url)).json).text).text.split())
+        assert f"Back to {place} " in text
+
+
 def test_a_page_with_everything_in_it_is_under_60_kb_and_loads_nothing(stack: Stack) -> None:
     link = stack.create(founding()).json
     answer = page(link, agent="Mozilla/5.0 (X11; Linux x86_64)")
