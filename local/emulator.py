@@ -21,7 +21,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
 from ministack.core.lambda_runtime import Worker
-from ministack.services import lambda_svc
+from ministack.services import apigateway, lambda_svc
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
 
 # It waits for log lines after each invocation; its 50 ms for the first would be our slowest step.
@@ -33,6 +33,7 @@ PROCESSES_PER_FUNCTION = 4 * (os.cpu_count() or 1)
 _turns: dict[str, BoundedSemaphore] = defaultdict(lambda: BoundedSemaphore(PROCESSES_PER_FUNCTION))
 _execute_function = lambda_svc._execute_function_warm
 _evaluate_conditions = engine._evaluate_conditions
+_handle_execute, _match_route = apigateway._handle_execute_in_scope, apigateway._match_route
 
 
 def execute_function_in_turn(function: dict[str, Any], event: Any, request_id: str) -> Any:
@@ -45,6 +46,20 @@ def evaluate_conditions_with_account(template: dict[str, Any], params: dict[str,
     return _evaluate_conditions(template, params | {"AWS::AccountId": {"Value": "000000000000"}})
 
 
+async def handle_execute_with_preflights(
+    api: str, stage: str, path: str, method: str, *rest: Any, **more: Any
+) -> Any:
+    """It would refuse every OPTIONS, though one has a route: so it is told of `options`, which it routes."""
+    method = "options" if method == "OPTIONS" else method
+    return await _handle_execute(api, stage, path, method, *rest, **more)
+
+
+def match_route_in_any_case(api: str, method: str, path: str) -> Any:
+    return _match_route(api, method.upper(), path)
+
+
+apigateway._handle_execute_in_scope = handle_execute_with_preflights
+apigateway._match_route = match_route_in_any_case
 lambda_svc._execute_function_warm = execute_function_in_turn
 for module in (changesets, engine, handlers, stacks):
     module._evaluate_conditions = evaluate_conditions_with_account

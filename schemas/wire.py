@@ -23,6 +23,7 @@ SessionId = Annotated[str, Field(pattern=r"^sess_[A-Za-z0-9_-]{16,}$")]
 Time = Annotated[int, Field(ge=0, description="Milliseconds since 1970-01-01 UTC", examples=[1704067200000])]
 Count = Annotated[int, Field(ge=0)]
 Action = Literal["read", "write"]
+LinkState = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
 
 
 class Model(BaseModel):
@@ -102,7 +103,7 @@ class ListedLink(Model):
     link_id: LinkId
     integration_id: str
     operations: Annotated[list[OperationProgress], Field(min_length=1, max_length=20)]
-    status: Literal["pending", "active", "complete", "failed", "expired", "canceled"]
+    status: LinkState
     livemode: bool
     debug: bool
     external_user_id: str | None
@@ -165,6 +166,16 @@ class ClaimedLink(Model):
     integration: Integration
     operations: Annotated[list[DescribedOperation], Field(min_length=1, max_length=20)]
     return_url: str | None
+
+
+class LinkStatus(Model):
+    """How a link stands, for whoever has its claim code."""
+
+    link_id: LinkId
+    status: LinkState
+    error: SessionFailure | None
+    expires_at: Time = Field(description="The end of the session; of a link without one, its own expiry.")
+    completed_at: Time | None
 
 
 class Challenge(Model):
@@ -334,7 +345,7 @@ class GatewayError(Model):
 
 MODELS = (
     *(CreatedLink, Link, Links, Deliveries, Redelivery, WebhookSecrets, NewSecret),
-    *(ClaimedLink, Session, Providers, Provider, Error, GatewayError),
+    *(ClaimedLink, LinkStatus, Session, Providers, Provider, Error, GatewayError),
 )
 
 EXAMPLES: dict[type[Model], dict[str, Any]] = {
@@ -513,6 +524,20 @@ def openapi() -> dict[str, Any]:
                     },
                 }
             },
+            "/link/status": {
+                "post": {
+                    "operationId": "readStatus",
+                    "summary": "Read how the link of a claim code stands; pages of any origin may",
+                    "security": [],
+                    "requestBody": {"required": True, "content": _json("ClaimRequest")},
+                    "responses": {
+                        "200": _answer(
+                            "How it stands", "LinkStatus", "Cache-Control", "Access-Control-Allow-Origin"
+                        ),
+                        **_errors(400, 404, 413, 415),
+                    },
+                }
+            },
             "/link/session": {
                 "get": {
                     "operationId": "readSession",
@@ -583,6 +608,7 @@ def openapi() -> dict[str, Any]:
             "headers": {
                 "X-Request-Id": _header("Names this request in logs and to support."),
                 "Cache-Control": _header("no-store; of the catalogue: private, max-age=300."),
+                "Access-Control-Allow-Origin": _header("*"),
                 "ETag": _header("A strong entity tag."),
                 "Idempotent-Replayed": _header(
                     "true when an earlier request with this key made the link.", required=False
@@ -599,7 +625,9 @@ def openapi() -> dict[str, Any]:
                 "409": _answer("It does not go with the present state", "Error", "Cache-Control"),
                 "410": _answer("Expired or canceled before a claim", "Error", "Cache-Control"),
                 "413": _answer("The body is over 256 KiB", "Error", "Cache-Control"),
-                "415": _answer("The body is not sent as application/json", "Error", "Cache-Control"),
+                "415": _answer(
+                    "The body is not sent as application/json, or is encoded", "Error", "Cache-Control"
+                ),
                 "422": _answer("The Idempotency-Key came with another body before", "Error", "Cache-Control"),
                 "429": {
                     "description": "Too many requests",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from latchkey import http
-from latchkey.adapters.settings import PageSettings, page_settings
+from latchkey.adapters.settings import PageSettings, page_settings, settings
 from latchkey.domain import ids
 from latchkey.domain.catalogue import providers
 from latchkey.domain.links import Link, as_of
@@ -31,8 +31,10 @@ _PARTS = re.split(
 
 _NOTHING: Mapping[str, str] = {}
 
-# What text in the accent colour stands on.
+# What the page's text and buttons stand on, in a light and in a dark scheme.
 _CARD_LIGHT, _CARD_DARK = "#fffefc", "#1c1f24"
+_BLACK, _WHITE = "#000000", "#ffffff"
+_TEXT, _FILL = 4.5, 1.4  # contrasts, to 1: WCAG's for text; a button's, which a yellow one has on white
 
 
 def _answer(request: http.Request) -> http.Response:
@@ -49,7 +51,7 @@ def _answer(request: http.Request) -> http.Response:
     # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.
     if not (code.isascii() and ids.link_id(code) == link_id):
         return _html(request, 200, "incomplete" if view == "consent" else view)
-    values = _way_back(link)
+    values = _way_back(link) | {"provider_logo": providers()[link.integration_id].logo or ""}
     if view == "consent":
         values |= _consent(link)
         # A phone's page has no code to show to another phone; such browsers say "Mobi" in their name.
@@ -89,7 +91,7 @@ def _way_back(link: Link) -> dict[str, str]:
         return {}
     scheme, _, rest = link.return_url.partition("://")
     place = "the app"
-    if scheme.lower() == "https":
+    if scheme.lower() in ("https", "http"):  # http to the developer's own machine
         place = f"<bdi>{escape(re.split('[/?#]', rest, maxsplit=1)[0])}</bdi>"
     return {
         "back_href": f' href="{escape(link.return_url)}"',
@@ -151,7 +153,7 @@ _HEADERS = {
 def _constants() -> dict[str, str]:
     """What the deployer's parameters put into every page."""
     config = page_settings()
-    light, dark = (_readable(config.accent_color, card) for card in (_CARD_LIGHT, _CARD_DARK))
+    accents = _accents(config.accent_color)
     brand, logo, support = map(escape, (config.brand_name, config.brand_logo_url, config.support_address))
     href = support if support.startswith("https://") else f"mailto:{support}"
     return {
@@ -159,9 +161,10 @@ def _constants() -> dict[str, str]:
         "logo": f'<img src="{logo}" alt="">' if logo else escape(config.brand_name[0]),
         "support": f'Need help? <a href="{href}">{support.removeprefix("https://")}</a>' if support else "",
         "app_banner": _app_banner(config),
-        "icon": light[1:],
-        "accent_light": light,
-        "accent_dark": dark,
+        "privacy_url": escape(config.privacy_url),
+        "terms_url": escape(config.terms_url),
+        "icon": accents["accent_light"][1:],
+        **accents,
         "card_light": _CARD_LIGHT,
         "card_dark": _CARD_DARK,
     }
@@ -189,23 +192,46 @@ def _association(route: str) -> Any:
         }
         relation = ["delegate_permission/common.handle_all_urls"]
         return [{"relation": relation, "target": target}] if config.android_package else []
-    details = [{"appIDs": config.apple_app_ids, "components": [{"/": "/link_*"}]}]
+    path = settings().link_base_url.split("/")[3:]  # after the scheme and the host
+    components = [{"/": "/".join(["", *path, "link_*"])}]
+    details = [{"appIDs": config.apple_app_ids, "components": components}]
     return {
         "applinks": {"details": details if config.apple_app_ids else []},
         "appclips": {"apps": config.apple_clip_ids},
     }
 
 
-def _readable(colour: str, ground: str) -> str:
-    """The colour, mixed with black or white until text in it, or on it, has WCAG's contrast of 4.5 to 1."""
-    channels = bytes.fromhex(colour[1:])
-    ink = 0 if _luminance(bytes.fromhex(ground[1:])) > 0.5 else 255
+def _accents(colour: str) -> dict[str, str]:
+    """For each scheme: the colour as it is seen on the card, as a button, and the ink on that button."""
+    found = {}
+    for scheme, card in (("light", _CARD_LIGHT), ("dark", _CARD_DARK)):
+        fill = _apart(colour, card, _FILL)
+        found[f"accent_{scheme}"] = _apart(colour, card, _TEXT)
+        found[f"accent_fill_{scheme}"] = fill
+        found[f"on_accent_{scheme}"] = _ink(fill)
+    return found
+
+
+def _apart(colour: str, ground: str, contrast: float) -> str:
+    """The colour, mixed with the ground's ink until it has so much contrast to the ground."""
+    mixed = colour
     for step in range(21):
-        mixed = bytes(channel + (ink - channel) * step // 20 for channel in channels)
-        high, low = sorted((_luminance(mixed), _luminance(bytes.fromhex(ground[1:]))), reverse=True)
-        if (high + 0.05) / (low + 0.05) >= 4.5:
+        pairs = zip(bytes.fromhex(colour[1:]), bytes.fromhex(_ink(ground)[1:]), strict=True)
+        mixed = f"#{bytes(channel + (ink - channel) * step // 20 for channel, ink in pairs).hex()}"
+        if _contrast(mixed, ground) >= contrast:
             break
-    return f"#{mixed.hex()}"
+    return mixed
+
+
+def _ink(ground: str) -> str:
+    """Black or white, whichever is read better: on every colour one of them has 4.5 to 1."""
+    return max(_BLACK, _WHITE, key=lambda ink: _contrast(ink, ground))
+
+
+def _contrast(one: str, other: str) -> float:
+    """From 1 to 21, as WCAG 2.2 defines it."""
+    low, high = sorted((_luminance(bytes.fromhex(one[1:])), _luminance(bytes.fromhex(other[1:]))))
+    return (high + 0.05) / (low + 0.05)
 
 
 def _luminance(rgb: bytes) -> float:

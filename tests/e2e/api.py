@@ -97,6 +97,10 @@ class Api:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return Api(self.url, "").request("POST", "/link/claim", {"code": code}, headers)
 
+    def status(self, code: str, **headers: str) -> Answer:
+        """What a page that waits for the link is answered; it needs no API key."""
+        return Api(self.url, "").request("POST", "/link/status", {"code": code}, headers)
+
     def begin(self, body: Any = None) -> "Session":
         """The session of a new link that was claimed."""
         claimed = self.claim(self.create(body or link()).json["claimCode"])

@@ -93,6 +93,10 @@ def claims(_: Deployed, api: Api) -> bool:
     )
 
 
+def tells_status(_: Deployed, api: Api) -> bool:
+    return api.status(api.create(link()).json["claimCode"]).status == 200
+
+
 def answers_challenge(_: Deployed, api: Api) -> bool:
     session = api.begin()
     session.log_in("user_good")
@@ -198,6 +202,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("LinkPage", "ReadLink", "dynamodb:GetItem"): shows_page,
     ("ClaimLink", "Claim", "dynamodb:UpdateItem"): claims,
     ("ClaimLink", "WakeWorker", "sqs:SendMessage"): claims,
+    ("LinkStatus", "ReadLink", "dynamodb:GetItem"): tells_status,
     ("ClientSession", "ReadLink", "dynamodb:GetItem"): answers_challenge,
     ("ClientSession", "WriteLink", "dynamodb:UpdateItem"): answers_challenge,
     ("ClientSession", "PutInput", "dynamodb:PutItem"): answers_challenge,

@@ -255,6 +255,45 @@ def test_a_list_is_paged_filtered_and_its_owners_alone(deployed: Deployed) -> No
     assert deployed.new_caller("lister").get(f"/v1/links?cursor={cursor}").status == 400
 
 
+# --- Another page waits --------------------------------------------------------------------------
+
+
+def test_a_page_of_any_origin_sees_the_link_from_its_making_to_its_end(api: Api) -> None:
+    created = api.create(link(READ)).json
+    code, origin = created["claimCode"], {"Origin": "https://www.example.com"}
+
+    def status() -> Any:
+        answer = api.status(code, **origin)
+        assert (answer.status, answer.headers.get_all("Access-Control-Allow-Origin")) == (200, ["*"])
+        wire.LinkStatus.model_validate_json(answer.text)
+        return answer.json["status"]
+
+    asked = api.request(
+        "OPTIONS",
+        "/link/status",
+        headers=origin
+        | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"},
+    )
+    assert (asked.status, asked.text) == (204, "")
+    assert asked.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+    assert asked.headers["Access-Control-Allow-Methods"] == "POST"
+    assert status() == "pending"
+    claimed = api.claim(code).json
+    assert status() == "active"
+    Session(Api(api.url, claimed["clientToken"]), claimed["linkId"]).play("user_good")
+    assert status() == "complete"
+    unknown = api.status("clm_" + "0" * 22, **origin)
+    assert (unknown.status, unknown.headers["Access-Control-Allow-Origin"]) == (404, "*")
+
+
+@pytest.mark.parametrize("path", ["/link/claim", "/link/session", "/v1/links"])
+def test_no_other_route_is_open_to_other_origins(api: Api, path: str) -> None:
+    headers = {"Origin": "https://www.example.com", "Access-Control-Request-Method": "POST"}
+    for method in ("OPTIONS", "POST"):
+        answer = api.request(method, path, {} if method == "POST" else None, headers)
+        assert answer.headers["Access-Control-Allow-Origin"] is None
+
+
 # --- A worker that is killed ---------------------------------------------------------------------
 
 

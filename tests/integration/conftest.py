@@ -42,6 +42,7 @@ ANSWERS: dict[tuple[str, int], type[wire.Model]] = {
     ("GET /v1/webhook-secret", 200): wire.WebhookSecrets,
     ("POST /v1/webhook-secret/rotate", 200): wire.NewSecret,
     ("POST /link/claim", 200): wire.ClaimedLink,
+    ("POST /link/status", 200): wire.LinkStatus,
     ("GET /link/session", 200): wire.Session,
     ("POST /link/session/input", 202): wire.Session,
     ("POST /link/session/cancel", 200): wire.Session,
@@ -222,7 +223,7 @@ class Stack:
         raw = handler(event, None)
         assert raw["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
         answer = Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
-        if answer.status != 304:
+        if answer.status not in (204, 304):
             model = ANSWERS.get((event["routeKey"], answer.status), wire.Error)
             model.model_validate_json(answer.text)
         return answer
@@ -264,6 +265,10 @@ class Stack:
         if key is not None:
             event["headers"]["idempotency-key"] = key
         return self.invoke("claim_link", event)
+
+    def status(self, code: str) -> Answer:
+        event = sample_event("link_status") | {"body": json.dumps({"code": code})}
+        return self.invoke("link_status", event)
 
     def client(
         self,

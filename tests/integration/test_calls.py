@@ -43,6 +43,16 @@ def claim(stack: Stack) -> Act:
     return lambda: stack.claim(code)
 
 
+def status(stack: Stack) -> Act:
+    code = stack.create(plain()).json["claimCode"]
+    return lambda: stack.status(code)
+
+
+def preflight(stack: Stack) -> Act:
+    event = sample_event("link_status") | {"routeKey": "OPTIONS /link/status"}
+    return lambda: stack.invoke("link_status", event)
+
+
 def cancel(stack: Stack, body: dict[str, Any]) -> Act:
     link_id = stack.create(body).json["linkId"]
     return lambda: stack.cancel(link_id)
@@ -119,6 +129,8 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
         {"GetItem": 1, "PutItem": 1},
     ),
     ("POST /link/claim", ""): (claim, {"UpdateItem": 1, "SendMessage": 1}),
+    ("POST /link/status", ""): (status, {"GetItem": 1}),
+    ("OPTIONS /link/status", ""): (preflight, {}),
     ("GET /link/session", ""): (lambda s: client(s, "GET /link/session"), {"GetItem": 1}),
     ("POST /link/session/input", ""): (
         answer,

@@ -348,6 +348,45 @@ def test_parameters_and_case_of_the_media_type_do_not_matter(stack: Stack, media
     assert stack.create(founding(), headers={"content-type": media_type}).status == 201
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, gzip", "aws-chunked"])
+def test_a_body_that_is_encoded_is_415(stack: Stack, encoding: str) -> None:
+    answer = stack.create(founding(), headers={"content-encoding": encoding})
+    assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.json["error"]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", " identity ", ""])
+def test_an_encoding_that_changes_nothing_does_not_matter(stack: Stack, encoding: str) -> None:
+    assert stack.create(founding(), headers={"content-encoding": encoding}).status == 201
+
+
+def test_broken_json_is_told_where_and_an_empty_body_in_its_own_words(stack: Stack) -> None:
+    code, message = refused(stack.create('{"integrationId": "tmobile",\n "operations": [}'))[""]
+    assert (code, "line 2, column 17" in message) == ("json", True)
+    assert refused(stack.create(""))[""] == ("json", "must not be empty: send a JSON object")
+
+
+def test_a_field_that_is_not_wanted_is_left_out_and_not_null(stack: Stack) -> None:
+    answer = stack.create(founding() | {"webhookUrl": None, "integrationId": None})
+    assert {path: message.partition("; ")[2] for path, (_, message) in refused(answer).items()} == {
+        "webhookUrl": "leave it out instead of null",
+        "integrationId": "",
+    }
+
+
+@pytest.mark.parametrize("url", ["http://localhost:3000/done?a=1", "http://127.0.0.1:8080/done?a=1"])
+def test_a_test_link_may_lead_back_to_the_developers_own_machine(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    link = stack.create(founding(returnUrl=url)).json
+    assert link["returnUrl"] == f"{url}&linkId={link['linkId']}"
+    monkeypatch.setenv("LIVE_CONNECTORS", "tmobile=arn:aws:lambda:y")
+    stack.forget_settings()
+    live = stack.new_key(livemode=True)
+    assert list(refused(stack.create(founding(returnUrl=url), key=live))) == ["returnUrl"]
+    assert list(refused(stack.create(founding(returnUrl="http://example.com/")))) == ["returnUrl"]
+
+
 def test_checks_come_in_the_order_401_415_413_400_422(stack: Stack) -> None:
     idem = {"idempotency-key": "k"}
     assert stack.create(founding(), headers=idem).status == 201

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import zxingcpp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions.link_page import app
 from latchkey.adapters import aws, settings, store
@@ -89,6 +91,16 @@ def test_the_page_says_what_is_asked_and_by_whom(stack: Stack, monkeypatch: pyte
         "Need help? help@northwind.example",
     ):
         assert said in text
+
+
+def test_the_way_back_to_a_web_app_names_its_host_and_to_an_app_none(stack: Stack) -> None:
+    for url, place in (
+        ("https://your-app.com/a?b", "your-app.com"),
+        ("http://localhost:3000/a?b", "localhost:3000"),
+        ("myapp://callback", "the app"),
+    ):
+        text = " ".join(Document(page(stack.create(founding(returnUrl=url)).json).text).text.split())
+        assert f"Back to {place} " in text
 
 
 def test_a_page_with_everything_in_it_is_under_60_kb_and_loads_nothing(stack: Stack) -> None:
@@ -248,11 +260,65 @@ def test_the_log_names_the_link_and_never_its_code(stack: Stack, output: Output)
     assert link["claimCode"] not in output.text
 
 
-@pytest.mark.parametrize("colour", ["#ffffff", "#000000", "#ffe600", "#e20074", "#777777", "#00ffff"])
-def test_any_accent_colour_is_made_readable(colour: str) -> None:
-    for card in (app._CARD_LIGHT, app._CARD_DARK):
-        lights = sorted(app._luminance(bytes.fromhex(c[1:])) for c in (app._readable(colour, card), card))
-        assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5
+def contrast(one: str, other: str) -> float:
+    low, high = sorted(app._luminance(bytes.fromhex(colour[1:])) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+@given(st.integers(0, 0xFFFFFF).map("#{:06x}".format))
+def test_any_accent_colour_is_readable_on_the_card_and_under_a_buttons_text(colour: str) -> None:
+    accents = app._accents(colour)
+    for scheme, card in (("light", app._CARD_LIGHT), ("dark", app._CARD_DARK)):
+        assert contrast(accents[f"accent_{scheme}"], card) >= 4.5
+        assert contrast(accents[f"accent_fill_{scheme}"], card) >= 1.4
+        assert contrast(accents[f"on_accent_{scheme}"], accents[f"accent_fill_{scheme}"]) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("colour", "ink"),
+    [("#ffcc00", "#000000"), ("#00ffff", "#000000"), ("#e20074", "#ffffff"), ("#1f6f64", "#ffffff")],
+)
+def test_a_button_has_the_accent_itself_and_the_ink_that_goes_with_it(colour: str, ink: str) -> None:
+    accents = app._accents(colour)
+    for scheme in ("light", "dark"):
+        fill = accents[f"accent_fill_{scheme}"]
+        assert (
+            fill == colour
+            or contrast(colour, {"light": app._CARD_LIGHT, "dark": app._CARD_DARK}[scheme]) < 1.4
+        )
+        assert accents[f"on_accent_{scheme}"] == ink
+
+
+def given_to_the_page(monkeypatch: pytest.MonkeyPatch, link: dict[str, Any], name: str, **shown: str) -> str:
+    """A value as the page's HTML gets it."""
+    monkeypatch.setattr(app, "_PARTS", ["", name, ""])
+    return page(link, **shown).text
+
+
+def test_the_page_is_given_the_deployers_legal_pages_ready_for_an_attribute(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = stack.create(founding()).json
+    for name in ("privacy_url", "terms_url"):
+        assert given_to_the_page(monkeypatch, link, name) == ""
+        url = f"https://www.example.com/{name}?a=1&lang=en#top"
+        set_page(monkeypatch, **{name.upper(): url})
+        assert given_to_the_page(monkeypatch, link, name) == url.replace("&", "&amp;")
+        assert given_to_the_page(monkeypatch, link, name, code="") == url.replace("&", "&amp;")
+
+
+def test_a_providers_logo_is_shown_to_whoever_has_the_code(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = stack.create(founding()).json
+    assert given_to_the_page(monkeypatch, link, "provider_logo") == ""
+    logo = '<svg viewBox="0 0 16 16"><circle cx="8" cy="8" r="7"/></svg>'
+    provider = catalogue.providers()["tmobile"]._replace(logo=logo)
+    monkeypatch.setattr(app, "providers", lambda: {"tmobile": provider})
+    assert given_to_the_page(monkeypatch, link, "provider_logo") == logo
+    assert given_to_the_page(monkeypatch, link, "provider_logo", code="") == ""
+    stack.claim(link["claimCode"])  # where its session goes on, the link is opened again
+    assert given_to_the_page(monkeypatch, link, "provider_logo") == logo
 
 
 def association(name: str) -> Any:
@@ -303,3 +369,21 @@ def test_the_association_files_name_the_apps_that_take_links_over(
         "content": "app-id=123456789, app-clip-bundle-id=com.example.app.Clip, app-clip-display=card",
     }
     assert ("meta", banner) in Document(page(stack.create(founding()).json).text).elements
+
+
+@pytest.mark.parametrize(
+    ("base_url", "pattern"),
+    [
+        ("https://go.example.com", "/link_*"),
+        ("https://go.example.com:8443/app", "/app/link_*"),
+        ("https://go.example.com/a/b", "/a/b/link_*"),
+    ],
+)
+def test_an_app_takes_over_the_links_under_the_path_that_they_begin_with(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, base_url: str, pattern: str
+) -> None:
+    monkeypatch.setenv("LINK_BASE_URL", base_url)
+    stack.forget_settings()
+    set_page(monkeypatch, APPLE_APP_IDS="ABCDE12345.com.example.app")
+    (details,) = association("apple-app-site-association")["applinks"]["details"]
+    assert details["components"] == [{"/": pattern}]

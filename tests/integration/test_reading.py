@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from latchkey.adapters import aws
+from latchkey.domain import ids
 from latchkey.services import authenticate
 from tests.integration.conftest import SAMPLE_KEY, Stack, founding, sample_event
 from tests.template import resources, routes
@@ -12,6 +13,8 @@ from tests.template import resources, routes
 # These need no key: whoever has the claim code may claim, and anybody may look at a page.
 PUBLIC = {
     "POST /link/claim",
+    "POST /link/status",
+    "OPTIONS /link/status",
     "GET /{linkId}",
     "HEAD /{linkId}",
     "GET /.well-known/apple-app-site-association",
@@ -123,6 +126,40 @@ def test_junk_is_refused_without_a_look_up(
 ) -> None:
     monkeypatch.delattr(aws.dynamodb().__class__, "get_item")
     assert stack.create(founding(), headers={"authorization": authorization}).status == 401
+
+
+@pytest.mark.parametrize(
+    ("authorization", "told"),
+    [
+        (None, "There is no Authorization header"),
+        ("", "There is no Authorization header"),
+        *(
+            (given, "scheme")
+            for given in (SAMPLE_KEY, f"Basic {SAMPLE_KEY}", f"Bearer:{SAMPLE_KEY}", "Token")
+        ),
+        *((f"Bearer {given}", "no API key of this service") for given in ("", "sk_test_1", SAMPLE_KEY[:-1])),
+        (f"Bearer {SAMPLE_KEY[:-1]}y", "no API key of this service"),
+        ("Bearer ct_" + "0" * 44, "no API key of this service"),
+    ],
+)
+def test_who_is_refused_is_told_what_is_wrong_and_never_the_key(
+    stack: Stack, authorization: str | None, told: str
+) -> None:
+    event = sample_event("get_providers")
+    del event["headers"]["authorization"]
+    if authorization is not None:
+        event["headers"]["authorization"] = authorization
+    answer = stack.invoke("get_providers", event)
+    assert (answer.status, answer.json["code"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert told in answer.json["error"]
+    assert not any(word in answer.text for word in (authorization or "").split() if len(word) > 6)
+
+
+def test_a_revoked_key_is_told_as_an_unknown_one_is(stack: Stack) -> None:
+    keys = stack.new_key(revokedAt=1), ids.new_api_key(livemode=False)
+    told = {stack.create(founding(), key=key).json["error"] for key in keys}
+    assert told == {"This API key is unknown or was revoked"}
 
 
 def test_the_scheme_is_read_in_any_case(stack: Stack) -> None:

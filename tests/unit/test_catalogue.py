@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -126,6 +127,89 @@ def test_the_meta_schema_refuses_a_damaged_provider_file(damage: Callable[[dict[
     provider = read(SCHEMAS / "providers/ubereats.json")
     damage(provider)
     assert not PROVIDER.is_valid(provider)
+
+
+LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none">
+<g transform="translate(1 2) rotate(-45.5)" fill="#E20074" stroke="currentColor" stroke-width="1.5">
+<path d="M4 8h8l-3.5,2e1z" fill-rule="evenodd"/><circle cx="50%" cy="8" r="7" /></g></svg>"""
+
+
+def with_logo(logo: str) -> dict[str, Any]:
+    provider: dict[str, Any] = read(SCHEMAS / "providers/ubereats.json")
+    return provider | {"logo": logo}
+
+
+def is_logo(text: str) -> bool:
+    """Whether a provider may have it: the meta-schema knows its parts, XML whether they fit together."""
+    if not PROVIDER.is_valid(with_logo(text)):
+        return False
+    try:
+        ElementTree.fromstring(text)  # noqa: S314 # the meta-schema lets no declaration through
+    except ElementTree.ParseError:
+        return False
+    return True
+
+
+def test_a_providers_logo_is_made_of_plain_shapes() -> None:
+    assert is_logo(LOGO)
+    assert is_logo('<svg viewBox="0 0 1 1"></svg>')
+    for path in PROVIDER_FILES:
+        assert is_logo(read(path).get("logo", LOGO)), path
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        *("<script>alert(1)</script>", "<SCRIPT/>", '<script href="//x.example"/>', "<svg:script/>"),
+        *("<style>@import 'x.css'</style>", "<foreignObject/>", "<title>x</title>", "text"),
+        *('<image href="https://x.example/a.png"/>', '<use href="#a"/>', '<use xlink:href="a.svg#b"/>'),
+        *('<a href="javascript:alert(1)"><path/></a>', '<animate attributeName="d"/>', "<set/>", "<use/>"),
+        *(
+            '<path onload="alert(1)"/>',
+            '<g onclick="alert(1)"/>',
+            '<g\nonclick="alert(1)"/>',
+            "<g/onclick=a>",
+        ),
+        *(
+            '<g style="fill:url(//x.example)"/>',
+            '<g style=""/>',
+            '<g class="card"/>',
+            '<g id="agree"/>',
+            '<g xmlns="http://x"/>',
+        ),
+        *('<g fill="url(https://x.example#a)"/>', '<g fill="url(#a)"/>', '<g fill="URL(a.svg)"/>'),
+        *(
+            '<g transform="url(a)"/>',
+            '<g transform="rotate(url(a))"/>',
+            '<g fill="&#117;rl(a)"/>',
+            "<g fill=red/>",
+        ),
+        *("<g fill='red'/>", "<!-- x -->", "<![CDATA[x]]>", "<?xml-stylesheet href='x'?>", "&amp;", "&x;"),
+        *("</g>", "<g>", "<g></path></g>", '<g fill="red" fill="red"/>', "</svg><svg>", "</svg><script>"),
+    ],
+)
+def test_a_logo_that_could_run_load_or_break_anything_is_refused(inside: str) -> None:
+    assert not is_logo(f'<svg viewBox="0 0 1 1">{inside}</svg>')
+
+
+@pytest.mark.parametrize(
+    "logo",
+    [
+        *("", "logo.svg", "https://x.example/logo.svg", "data:image/svg+xml,%3Csvg/%3E", "<svg></svg>"),
+        *('<svg viewBox="0 0 1 1"/>', '<img src="x">', LOGO.replace("<svg", '<svg onload="alert(1)"')),
+        *(f"<!DOCTYPE svg [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>{LOGO}", f"<?xml version='1.0'?>{LOGO}"),
+        *(f"{LOGO}<script></script>", f"<p>{LOGO}", LOGO.replace("<path", "<path " + "x" * 9000)),
+        '<svg viewBox="0 0 1 1">' + '<path d="M0 0"/>' * 600 + "</svg>",
+    ],
+)
+def test_what_is_not_one_small_svg_element_is_no_logo(logo: str) -> None:
+    assert not is_logo(logo)
+
+
+def test_a_logo_is_read_and_is_not_on_the_wire() -> None:
+    provider = catalogue._provider(with_logo(LOGO))
+    assert provider.logo == LOGO
+    wire.Provider.model_validate(catalogue._on_the_wire(provider))  # and nothing more
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -169,6 +169,27 @@ def test_each_parameter_explains_itself_and_is_constrained(name: str) -> None:
         assert re.fullmatch(parameter["AllowedPattern"], default)
 
 
+@pytest.mark.parametrize("name", ["PrivacyUrl", "TermsUrl"])
+def test_a_legal_page_is_an_https_address(name: str) -> None:
+    pattern = template()["Parameters"][name]["AllowedPattern"]
+    for url in (
+        *("", "https://example.com", "https://example.com:8443/", "https://www.example.com/privacy.html"),
+        "https://example.com/a%20b/c?lang=en&v=1#data-we_keep",
+    ):
+        assert re.search(pattern, url), url
+    for url in (
+        *("http://example.com/", "javascript:alert(1)", "//example.com/", "example.com", "https://", " "),
+        *(
+            'https://example.com/"',
+            "https://example.com/<",
+            "https://user@example.com/",
+            "https://example.com/ x",
+        ),
+        "mailto:legal@example.com",
+    ):
+        assert not re.search(pattern, url), url
+
+
 QUEUES = resources("AWS::SQS::Queue")
 CONSUMERS = {
     name: event["Properties"]
@@ -223,6 +244,8 @@ def test_the_routes_are_the_published_ones() -> None:
         "GET /.well-known/apple-app-site-association",
         "GET /.well-known/assetlinks.json",
         "POST /link/claim",
+        "POST /link/status",
+        "OPTIONS /link/status",
         "GET /link/session",
         "POST /link/session/input",
         "POST /link/session/cancel",

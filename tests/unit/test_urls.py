@@ -213,7 +213,7 @@ def test_ports_are_the_callers() -> None:
 )
 def test_host_must_be_well_formed(host: str) -> None:
     assert refusal(webhook, f"https://{host}/wh") == BAD_HOST
-    assert refusal(check_return_url, f"https://{host}/done") == BAD_HOST
+    assert refusal(check_return_url, f"https://{host}/done", allow_loopback=False) == BAD_HOST
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_address_has_one_spelling(host: str) -> None:
 )
 def test_international_name_is_what_its_owner_writes(host: str) -> None:
     assert refusal(webhook, f"https://{host}/wh") == BAD_HOST
-    assert refusal(check_return_url, f"https://{host}/done") == BAD_HOST
+    assert refusal(check_return_url, f"https://{host}/done", allow_loopback=False) == BAD_HOST
 
 
 def test_name_is_at_most_253_characters_of_labels_of_63() -> None:
@@ -298,7 +298,7 @@ def test_name_is_at_most_253_characters_of_labels_of_63() -> None:
 )
 def test_name_must_be_public(host: str) -> None:
     assert refusal(webhook, f"https://{host}/wh") == NOT_PUBLIC
-    assert refusal(check_return_url, f"https://{host}/done") is None
+    assert refusal(check_return_url, f"https://{host}/done", allow_loopback=False) is None
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,9 @@ def test_a_public_address_is_dialled_in_its_own_family(text: str, dialled: str |
 @pytest.mark.parametrize("vector", vectors("return_url.json"))
 def test_return_vector_holds(vector: dict[str, Any]) -> None:
     url = vector["returnUrl"]
-    assert (refusal(check_return_url, url) is None) == (vector["create"] == "accept"), vector["why"]
+    assert (refusal(check_return_url, url, allow_loopback=False) is None) == (vector["create"] == "accept"), (
+        vector["why"]
+    )
     if vector["create"] == "accept":
         assert add_link_id(url, LINK_ID) == vector["final"]
 
@@ -510,7 +512,36 @@ def test_return_vector_holds(vector: dict[str, Any]) -> None:
     ],
 )
 def test_return_to_https_or_an_apps_own_scheme(url: str) -> None:
-    assert refusal(check_return_url, url) is None
+    assert refusal(check_return_url, url, allow_loopback=False) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://localhost", "http://localhost/", "http://localhost:3000/done?a=1#b", "http://localhost?a"),
+        *("http://127.0.0.1", "http://127.0.0.1:65535/x", "HTTP://LocalHost:80/"),
+    ],
+)
+def test_return_to_the_developers_own_machine_in_test_mode_alone(url: str) -> None:
+    assert refusal(check_return_url, url, allow_loopback=True) is None
+    assert refusal(check_return_url, url, allow_loopback=False) == BAD_SCHEME
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        *((f"http://{host}/", BAD_SCHEME) for host in ("example.com", "127.0.0.2", "[::1]", "0.0.0.0")),  # noqa: S104
+        *((f"http://{host}/", BAD_SCHEME) for host in ("localhost.example.com", "a.localhost", "xlocalhost")),
+        *((f"http://{host}/", BAD_HOST) for host in ("127.1", "127.0.0.01", "ⓛocalhost")),
+        ("http://localhost@example.com/", USER_INFO),
+        ("http://me@localhost/", USER_INFO),
+        *((f"http://localhost:{port}/", NOT_A_URL) for port in ("", "0", "65536", "x")),
+        *((url, NOT_A_URL) for url in ("http:localhost", "http:", "http:///localhost")),
+    ],
+)
+def test_no_other_http_address_is_the_developers_own_machine(url: str, message: str) -> None:
+    assert refusal(check_return_url, url, allow_loopback=True) == message
+    assert refusal(check_return_url, url, allow_loopback=False) is not None
 
 
 @pytest.mark.parametrize(
@@ -525,7 +556,7 @@ def test_return_to_https_or_an_apps_own_scheme(url: str) -> None:
 )
 def test_scheme_of_the_system_is_refused(scheme: str) -> None:
     for url in (f"{scheme}://your-app.com/", f"{scheme.upper()}:x"):
-        assert refusal(check_return_url, url) == BAD_SCHEME
+        assert refusal(check_return_url, url, allow_loopback=False) == BAD_SCHEME
 
 
 @pytest.mark.parametrize(
@@ -556,7 +587,7 @@ def test_scheme_of_the_system_is_refused(scheme: str) -> None:
     ],
 )
 def test_return_url_refusal_says_what_to_change(url: str, message: str) -> None:
-    assert refusal(check_return_url, url) == message
+    assert refusal(check_return_url, url, allow_loopback=False) == message
 
 
 @pytest.mark.parametrize(
@@ -584,7 +615,7 @@ def test_return_url_refusal_says_what_to_change(url: str, message: str) -> None:
     ],
 )
 def test_link_id_goes_last_in_the_query(url: str, final: str) -> None:
-    check_return_url(url)
+    check_return_url(url, allow_loopback=False)
     assert add_link_id(url, LINK_ID) == final
 
 
@@ -607,8 +638,8 @@ PAIRS = st.lists(
 def test_link_id_is_there_once_and_all_else_stays(base: str, pairs: list[str], fragment: str | None) -> None:
     url = base + ("?" + "&".join(pairs) if pairs else "") + ("" if fragment is None else f"#{fragment}")
     final = add_link_id(url, LINK_ID)
-    check_return_url(url)
-    check_return_url(final)
+    check_return_url(url, allow_loopback=False)
+    check_return_url(final, allow_loopback=False)
     assert add_link_id(final, LINK_ID) == final
 
     rest, number_sign, final_fragment = final.partition("#")
@@ -676,7 +707,7 @@ HOSTILE = (
 @given(url=HOSTILE, allow_loopback=st.booleans())
 def test_any_text_is_accepted_or_refused_in_our_words(url: str, allow_loopback: bool) -> None:
     assert refusal(webhook, url, allow_loopback=allow_loopback) in {None, *MESSAGES}
-    assert refusal(check_return_url, url) in {None, *MESSAGES}
+    assert refusal(check_return_url, url, allow_loopback=False) in {None, *MESSAGES}
 
 
 NEARLY_VALID = st.builds(

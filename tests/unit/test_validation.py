@@ -127,11 +127,13 @@ def test_what_the_contract_allows_is_accepted(changes: dict[str, Any]) -> None:
     assert issues(changes) == []
 
 
+NO_NULL = "; leave it out instead of null"
 ARRAY = "must be an array of 1 to 20 items"
 UNKNOWN = "is not a known field"
 OBJECT = "must be an object"
 OPERATION = "must be an object with resource, action and, where the operation takes any, arguments"
 ADDRESS_WANTED = "must be an object with line1, city and state, and optionally line2 and country"
+COUNTRY = 'must be a two-letter country code of ISO 3166-1, for example "US"'
 FLAG = "must be true or false"
 USER = "must be a string of 1 to 256 characters"
 SECONDS = "must be an integer from 1 to 7776000 (seconds)"
@@ -167,20 +169,39 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "operations.0", "read", OPERATION, "type"),
     ({}, "operations.0.resource", [], 'must be the name of a resource, for example "paymentMethod"', "type"),
     ({}, "operations.0.action", True, ACTIONS, "type"),
-    ({}, "operations.0.arguments", None, OBJECT, "type"),
+    ({}, "operations.0.arguments", None, OBJECT + NO_NULL, "type"),
     ({}, "operations.0.arguments", [], OBJECT, "type"),
     ({}, "operations.1.arguments", "cvv", OBJECT, "type"),
-    ({}, "webhookUrl", None, HTTPS, "type"),
+    ({}, "webhookUrl", None, HTTPS + NO_NULL, "type"),
     ({}, "webhookUrl", {}, HTTPS, "type"),
+    ({}, "returnUrl", None, RETURN + NO_NULL, "type"),
+    ({}, "operations.0", None, OPERATION, "type"),
+    (
+        {},
+        "operations.0.resource",
+        None,
+        'must be the name of a resource, for example "paymentMethod"',
+        "type",
+    ),
+    ({}, f"{WRITE}.dryRun", None, FLAG + NO_NULL, "type"),
+    ({}, f"{WRITE}.billingAddress", None, ADDRESS_WANTED + NO_NULL, "type"),
+    (WITH_ADDRESS, f"{WRITE}.billingAddress.country", None, COUNTRY + NO_NULL, "type"),
+    (
+        WITH_ADDRESS,
+        f"{WRITE}.billingAddress.city",
+        None,
+        'must be the name of a city, for example "Springfield"',
+        "type",
+    ),
     ({}, "externalUserId", 123, USER, "type"),
-    ({}, "externalUserId", None, USER, "type"),
+    ({}, "externalUserId", None, USER + NO_NULL, "type"),
     ({}, "debug", 1, FLAG, "type"),
     ({}, "debug", "true", FLAG, "type"),
-    ({}, "debug", None, FLAG, "type"),
+    ({}, "debug", None, FLAG + NO_NULL, "type"),
     ({}, "metadata", [], PAIRS, "type"),
-    ({}, "metadata", None, PAIRS, "type"),
+    ({}, "metadata", None, PAIRS + NO_NULL, "type"),
     (METADATA, "metadata.plan", 1, VALUE, "type"),
-    (METADATA, "metadata.plan", None, VALUE, "type"),
+    (METADATA, "metadata.plan", None, VALUE + NO_NULL, "type"),
     # expiresIn is not a positive integer, or it is above the most.
     ({}, "expiresIn", 0, SECONDS, "range"),
     ({}, "expiresIn", -1, SECONDS, "range"),
@@ -192,7 +213,7 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "expiresIn", math.inf, SECONDS, "type"),
     ({}, "expiresIn", True, SECONDS, "type"),
     ({}, "expiresIn", "60", SECONDS, "type"),
-    ({}, "expiresIn", None, SECONDS, "type"),
+    ({}, "expiresIn", None, SECONDS + NO_NULL, "type"),
     # Lengths and counts.
     ({}, "operations", [], ARRAY, "range"),
     ({}, "operations", [READ] * 21, ARRAY, "range"),

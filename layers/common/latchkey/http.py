@@ -14,6 +14,7 @@ from latchkey.domain.errors import (
     Issue,
     LatchkeyError,
     TooLargeError,
+    UnauthorizedError,
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
@@ -80,9 +81,15 @@ class Request:
 
     @property
     def bearer(self) -> str:
-        """The token of the Authorization header; "" if there is none."""
+        """The Authorization header's token; raises UnauthorizedError without one, or of another scheme."""
         scheme, _, token = (self.header("authorization") or "").strip().partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else ""
+        if not scheme:
+            raise UnauthorizedError("There is no Authorization header; send Authorization: Bearer ...")
+        if scheme.lower() != "bearer":
+            raise UnauthorizedError(
+                "The Authorization header has another scheme; send Authorization: Bearer ..."
+            )
+        return token.strip()
 
     def query(self) -> dict[str, str]:
         """The query's parameters; raises ValidationFailedError if one comes twice."""
@@ -100,7 +107,10 @@ class Request:
         """The body; raises UnsupportedMediaTypeError, else TooLargeError, else ValidationFailedError."""
         media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
         if media_type != "application/json":
-            raise UnsupportedMediaTypeError
+            raise UnsupportedMediaTypeError("Send the body as Content-Type: application/json")
+        encodings = (self.header("content-encoding") or "identity").split(",")
+        if any(encoding.strip().lower() != "identity" for encoding in encodings):
+            raise UnsupportedMediaTypeError("Send the body as it is, without a Content-Encoding")
         text = self.event.get("body") or ""
         if self.event.get("isBase64Encoded"):
             try:

@@ -37,6 +37,8 @@ class PageSettings:
     brand_logo_url: str
     accent_color: str  # "#rrggbb"
     support_address: str  # a mail address or an https page
+    privacy_url: str
+    terms_url: str
     app_store_id: str
     apple_app_ids: tuple[str, ...]  # with their team's prefix
     apple_clip_ids: tuple[str, ...]
@@ -95,6 +97,8 @@ def page_settings() -> PageSettings:
         brand_logo_url=_read("BRAND_LOGO_URL"),
         accent_color=_read("ACCENT_COLOR"),
         support_address=_read("SUPPORT_ADDRESS"),
+        privacy_url=_read("PRIVACY_URL"),
+        terms_url=_read("TERMS_URL"),
         app_store_id=_read("APP_STORE_ID"),
         apple_app_ids=_list("APPLE_APP_IDS"),
         apple_clip_ids=_list("APPLE_CLIP_IDS"),

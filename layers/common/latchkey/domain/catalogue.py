@@ -22,6 +22,8 @@ class Operation(NamedTuple):
 class Provider(NamedTuple):
     id: str
     name: str
+    logo: str | None
+    """An SVG element, safe to stand in a page."""
     resources: dict[str, dict[str, Operation]]
     """Resource name, then action, to operation."""
 
@@ -91,7 +93,7 @@ def _provider(content: dict[str, Any]) -> Provider:
         }
         for resource in content["resources"]
     }
-    return Provider(content["id"], content["name"], resources)
+    return Provider(content["id"], content["name"], content.get("logo"), resources)
 
 
 @cache

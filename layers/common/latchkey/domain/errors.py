@@ -55,7 +55,6 @@ class UnauthorizedError(LatchkeyError):
     """No API key or client token, or one that is malformed, unknown, revoked or over."""
 
     status, code = 401, "unauthorized"
-    message = "Send a valid API key as Authorization: Bearer lk_test_... or lk_live_..."
     headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
@@ -84,9 +83,9 @@ class TooLargeError(LatchkeyError):
 
 
 class UnsupportedMediaTypeError(LatchkeyError):
-    """The body is not declared as JSON."""
+    """The body is not declared as JSON, or is encoded."""
 
-    status, code, message = 415, "unsupported_media_type", "Send the body as Content-Type: application/json"
+    status, code = 415, "unsupported_media_type"
 
 
 class IdempotencyKeyReusedError(LatchkeyError):

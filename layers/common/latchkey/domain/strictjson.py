@@ -57,12 +57,16 @@ def read_object(body: bytes) -> dict[str, Any]:
         _refuse("must be UTF-8")
     if text.startswith("\ufeff"):
         _refuse("must not start with a byte-order mark")
+    if not text or text.isspace():
+        _refuse("must not be empty: send a JSON object")
     try:
         value = _DECODER.decode(text)
     except RecursionError:
         _refuse(f"must not be nested deeper than {MAX_DEPTH} levels")
-    except ValueError:  # also an integer of more digits than Python converts
-        _refuse("must be valid JSON")
+    except json.JSONDecodeError as error:  # whose own text may hold a character of the body
+        _refuse(f"must be valid JSON; it goes wrong at line {error.lineno}, column {error.colno}")
+    except ValueError:  # an integer of more digits than Python converts
+        _refuse("must not hold a number of thousands of digits")
     if not isinstance(value, dict):
         _refuse("must be a JSON object", "type")
     _check_depth(value)

@@ -103,15 +103,17 @@ def parse_webhook_url(url: str, ports: frozenset[int], allow_loopback: bool) -> 
     return WebhookUrl(scheme, host, port, target)
 
 
-def check_return_url(url: str) -> None:
+def check_return_url(url: str, allow_loopback: bool) -> None:
     """Raise InvalidUrl unless it is an https URL or one of an app's own scheme.
 
     The host need not be public: the user's browser goes there, we do not.
+    `allow_loopback` also lets http to localhost and 127.0.0.1 through, any port.
     """
     scheme, authority, _, _ = _split(url)
-    if scheme == "https":
-        _host_and_port(authority)
-        return
+    if scheme == "https" or (scheme == "http" and allow_loopback):
+        host, _ = _host_and_port(authority)
+        if scheme == "https" or host in ("localhost", "127.0.0.1"):
+            return
     if scheme in _REFUSED_SCHEMES or scheme.startswith(_REFUSED_SCHEME_PREFIXES):
         raise InvalidUrl("must start with https:// or your app's own scheme, such as myapp://")
     if authority and "@" in authority:

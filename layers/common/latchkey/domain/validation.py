@@ -6,7 +6,7 @@ repeats a value of the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,7 +100,7 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
                     issues += schema_issues(arguments, given, f"{at}.arguments")
 
     judge_url("webhookUrl", lambda url: parse_webhook_url(url, rules.webhook_ports, rules.allow_loopback))
-    judge_url("returnUrl", check_return_url)
+    judge_url("returnUrl", lambda url: check_return_url(url, allow_loopback=not rules.livemode))
     if len(issues) > MAX_ISSUES:
         unlisted = len(issues) - MAX_ISSUES + 1
         issues[MAX_ISSUES - 1 :] = [Issue("", f"has {unlisted} more issues that are not listed", "range")]
@@ -115,7 +115,7 @@ def idempotency_key_issues(key: str | None, *, least: int) -> list[Issue]:
 
 
 def claim_issues(body: dict[str, Any]) -> list[Issue]:
-    """All that is wrong with the body of POST /link/claim."""
+    """All that is wrong with the body of POST /link/claim or POST /link/status."""
     return schema_issues(_wire_validator("claim_request.json"), body)
 
 
@@ -149,7 +149,7 @@ def schema_issues(validator: Validator, value: Any, path: str = "") -> list[Issu
     for error in errors:
         if error.kind.name in ("maxItems", "maxProperties"):
             crowded.add(tuple(error.instance_path))
-        for location, message, code in _translated(error, validator.schema):
+        for location, message, code in _translated(error, value, validator.schema):
             if location not in found or _WEIGHT[code] > _WEIGHT[found[location][1]]:
                 found[location] = message, code
     prefix = (path,) if path else ()
@@ -161,7 +161,7 @@ def schema_issues(validator: Validator, value: Any, path: str = "") -> list[Issu
 
 
 def _translated(
-    error: jsonschema_rs.ValidationError, schema: dict[str, Any]
+    error: jsonschema_rs.ValidationError, value: Any, schema: dict[str, Any]
 ) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
     """Location, message and code of what one error of the validator says; its own text holds values."""
     from jsonschema_rs import ValidationErrorKind as Kind
@@ -182,7 +182,31 @@ def _translated(
             if isinstance(kind, Kind.PropertyNames):
                 location, kind = (*location, str(kind.error.instance)), kind.error.kind
             wanted = failed.get("description", "a value that fits the schema")
-            yield location, f"must be {wanted}", _CODES.get(kind.name, "schema")
+            # `error.instance` is None for NaN too, which stands for a fraction: see strictjson.
+            null = error.instance is None and _at(location, value) is None
+            hint = (
+                "; leave it out instead of null" if null and _is_optional(error.schema_path, schema) else ""
+            )
+            yield location, f"must be {wanted}{hint}", _CODES.get(kind.name, "schema")
+
+
+def _at(location: Iterable[str | int], value: Any) -> Any:
+    for step in location:
+        value = value[step]
+    return value
+
+
+def _is_optional(path: Sequence[str | int], schema: dict[str, Any]) -> bool:
+    """Whether what failed the keyword at the end of the path is a member that need not be there."""
+    holder: Any = schema
+    for step in path[:-3]:
+        holder = holder[step]
+    match path[-3:-1]:
+        case ["properties", name]:
+            return name not in holder.get("required", ())
+        case [*_, applicator]:
+            return applicator == "additionalProperties"
+    return False
 
 
 def _unknown(path: str, code: str, value: str, choices: Iterable[str]) -> Issue:

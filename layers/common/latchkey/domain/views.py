@@ -104,9 +104,21 @@ def session_view(stored: Link, now: int) -> dict[str, Any]:
             }
             for o in link.operations
         ],
-        "error": None if link.error is None else {"code": link.error.code, "reason": link.error.reason},
+        "error": _told_to_the_client(link.error),
         "returnUrl": link.return_url,
         "expiresAt": session.ends_at,
+    }
+
+
+def status_view(stored: Link, now: int) -> dict[str, Any]:
+    """How the link stands at `now`, and no more: as whoever has its claim code may know."""
+    link = as_of(stored, now)
+    return {
+        "linkId": link.link_id,
+        "status": link.status,
+        "error": _told_to_the_client(link.error),
+        "expiresAt": link.expires_at if link.session is None else link.session.ends_at,
+        "completedAt": link.completed_at,
     }
 
 
@@ -137,6 +149,10 @@ def webhook_view(link: Link) -> dict[str, Any]:
 def deliveries_view(link: Link) -> list[dict[str, Any]]:
     """The attempts, oldest first; what has no value is null."""
     return [{"statusCode": None, "error": None} | delivery for delivery in link.deliveries]
+
+
+def _told_to_the_client(error: Failure | None) -> dict[str, Any] | None:
+    return None if error is None else {"code": error.code, "reason": error.reason}
 
 
 def _operation_status(link: Link, operation: Operation) -> str:

@@ -34,14 +34,17 @@ def authenticate(key: str, now: int) -> Caller:
     """
     livemode = ids.api_key_mode(key)
     if livemode is None:
-        raise UnauthorizedError
+        raise UnauthorizedError(
+            "That is no API key of this service: one is lk_test_ or lk_live_ and 36 more characters; "
+            "check that it was copied whole"
+        )
     key_hash = ids.api_key_hash(key)
     expires_at, account = _known.get(key_hash, (0, ""))
     if now >= expires_at:
         _known.pop(key_hash, None)
         row = store.get_api_key(key_hash)
         if row is None or row.revoked or row.livemode != livemode:
-            raise UnauthorizedError
+            raise UnauthorizedError("This API key is unknown or was revoked")
         account = row.account
         if len(_known) >= CACHE_ENTRIES:
             del _known[next(iter(_known))]  # the oldest
