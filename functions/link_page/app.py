@@ -4,6 +4,7 @@ Opening the page claims nothing: mail scanners and chat previews open links too.
 user agrees, and goes on with the session's API.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -11,23 +12,44 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from latchkey import http
 from latchkey.adapters.settings import PageSettings, page_settings, settings
-from latchkey.domain import ids
+from latchkey.domain import ids, urls
 from latchkey.domain.catalogue import providers
-from latchkey.domain.links import Link, as_of
+from latchkey.domain.links import OPEN, Link, as_of
 from latchkey.services import read_link
 
 _HERE = Path(__file__).parent
-# Text and, at each odd index, the name of what goes in between: values are put in once and never searched.
-_PARTS = re.split(
-    r"\{\{(\w+)\}\}",
-    (_HERE / "page.html")
-    .read_text("utf-8")
-    .replace("{{style}}", (_HERE / "page.css").read_text("utf-8"))
-    .replace("{{script}}", (_HERE / "page.js").read_text("utf-8")),
-)
+LANGUAGES = ("en", "es")  # the first is for who reads neither
+
+
+def _parts(texts: Mapping[str, str]) -> list[str]:
+    """Text and, at each odd index, the name of what goes in between: values are put in once, never read."""
+    html = (_HERE / "page.html").read_text("utf-8")
+    html = re.sub(r"\{\{=(\w+)\}\}", lambda found: _marked(texts[found[1]]), html)
+    for name, file in (("style", "page.css"), ("script", "page.js")):
+        html = html.replace(f"{{{{{name}}}}}", (_HERE / file).read_text("utf-8"))
+    return re.split(r"\{\{(\w+)\}\}", html)
+
+
+def _marked(text: str) -> str:
+    """A text as HTML, its placeholders as names of values."""
+    return re.sub(r"\{(brand|provider)\}", r"<bdi>{{\1}}</bdi>", escape(text))
+
+
+_TEXTS: dict[str, Any] = {
+    language: json.loads((_HERE / f"texts/{language}.json").read_text("utf-8")) for language in LANGUAGES
+}
+_PARTS = {language: _parts(texts["page"]) for language, texts in _TEXTS.items()}
+# What the script says. "<" is written so that no text ends the element that holds it.
+_SCRIPT_TEXTS = {
+    language: json.dumps({"script": texts["script"], "tasks": texts["tasks"]}, ensure_ascii=False).replace(
+        "<", "\\u003c"
+    )
+    for language, texts in _TEXTS.items()
+}
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -47,24 +69,56 @@ def _answer(request: http.Request) -> http.Response:
         return _html(request, 404, "unknown")
     request.log["linkId"] = link_id
     view = _view(link, request.now)
-    code = (request.event.get("queryStringParameters") or {}).get("code", "")
+    texts = _TEXTS[_language(request)]
+    say = texts["page"]
+    values = {} if link.livemode else {"badge": f'<p class="badge">{escape(say["badge"])}</p>'}
+    code = _code(request)
     # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.
-    if not (code.isascii() and ids.link_id(code) == link_id):
-        return _html(request, 200, "incomplete" if view == "consent" else view)
-    values = _way_back(link) | {"provider_logo": providers()[link.integration_id].logo or ""}
+    if code is None:
+        return _html(request, 200, "incomplete" if view == "consent" else view, values)
+    provider = providers()[link.integration_id]
+    values |= _way_back(link, request.now, say) | {
+        "code": code,
+        "provider": escape(provider.name),
+        "provider_logo": provider.logo or "",
+    }
     if view == "consent":
-        values |= _consent(link)
+        values |= {
+            "initial": escape(provider.name[0]),
+            "tasks": _tasks(link, _TEXTS[_language(request)]["tasks"]),
+        }
         # A phone's page has no code to show to another phone; such browsers say "Mobi" in their name.
         if "Mobi" not in (request.header("user-agent") or ""):
-            values["qr"] = _qr(f"{link.base_url}/{link_id}?code={code}")
+            values["qr"] = _qr(f"{link.base_url}/{link_id}?code={code}", say)
     return _html(request, 200, view, values)
 
 
 def _failed(request: http.Request, failure: http.Response) -> http.Response:
-    return _html(request, failure.status, "away", headers=failure.headers)
+    return _html(request, failure.status, "away", {"code": _code(request) or ""}, failure.headers)
 
 
 lambda_handler = http.public(_answer, _failed)
+
+
+def _code(request: http.Request) -> str | None:
+    """The link's claim code, as far as the address holds it: what mails and chats add to it is left aside."""
+    address = unquote(request.event.get("rawQueryString") or "")
+    found = re.findall(r"clm_[0-9A-Za-z]{22}", address)
+    link_id = request.path_parameters.get("linkId")
+    return next((code for code in found if ids.link_id(code) == link_id), None)
+
+
+def _language(request: http.Request) -> str:
+    """The language that the browser likes best of those that there are (RFC 9110, 12.5.4)."""
+    best, language = 0.0, LANGUAGES[0]
+    for choice in (request.header("accept-language") or "").split(","):
+        tag, _, weight = choice.partition(";")
+        name = tag.strip().lower().partition("-")[0]
+        found = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", weight)
+        quality = float(found[1]) if found else 0.0 if weight else 1.0
+        if name in LANGUAGES and quality > best:
+            best, language = quality, name
+    return language
 
 
 def _view(link: Link, now: int) -> str:
@@ -76,39 +130,37 @@ def _view(link: Link, now: int) -> str:
     return "used"
 
 
-def _consent(link: Link) -> dict[str, str]:
-    provider = providers()[link.integration_id]
-    tasks = (provider.resources[o.resource][o.action].description for o in link.operations)
-    return {
-        "provider": escape(provider.name),
-        "initial": escape(provider.name[0]),
-        "tasks": "".join(f'<li><span dir="auto">{escape(task)}</span></li>' for task in dict.fromkeys(tasks)),
-    }
+def _tasks(link: Link, translated: Mapping[str, str]) -> str:
+    resources = providers()[link.integration_id].resources
+    tasks = dict.fromkeys(resources[o.resource][o.action].description for o in link.operations)
+    return "".join(f'<li><span dir="auto">{escape(translated.get(task, task))}</span></li>' for task in tasks)
 
 
-def _way_back(link: Link) -> dict[str, str]:
+def _way_back(link: Link, now: int, say: Mapping[str, str]) -> dict[str, str]:
     if link.return_url is None:
         return {}
     scheme, _, rest = link.return_url.partition("://")
-    place = "the app"
+    place = say["theApp"]
     if scheme.lower() in ("https", "http"):  # http to the developer's own machine
         place = f"<bdi>{escape(re.split('[/?#]', rest, maxsplit=1)[0])}</bdi>"
+    status = as_of(link, now).status
+    url = link.return_url if status in OPEN else urls.add_status(link.return_url, status)
     return {
-        "back_href": f' href="{escape(link.return_url)}"',
-        "back_text": f"Back to {place}",
-        "afterwards": f" Afterwards you go back to {place}.",
+        "back_href": f' href="{escape(url)}"',
+        "back_text": say["backTo"].replace("{place}", place),
+        "afterwards": " " + say["afterwards"].replace("{place}", place),
     }
 
 
-def _qr(url: str) -> str:
+def _qr(url: str, say: Mapping[str, str]) -> str:
     """The address as a QR code that another device's camera reads."""
     import segno  # takes long to load, and most visitors come by phone
 
     # Any of the eight masks can be read; to try them all for the best takes four times as long.
     code = segno.make_qr(url, error="m", mask=2).svg_inline(border=4, omitsize=True)
     return (
-        f'<figure class="scan"><div role="img" aria-label="QR code of this link">{code}</div>'
-        "<figcaption>Rather on your phone? Point its camera here.</figcaption></figure>"
+        f'<figure class="scan"><div role="img" aria-label="{escape(say["qrLabel"])}">{code}</div>'
+        f"<figcaption>{escape(say['qrHint'])}</figcaption></figure>"
     )
 
 
@@ -120,11 +172,12 @@ def _html(
     headers: Mapping[str, str] = _NOTHING,
 ) -> http.Response:
     nonce = secrets.token_urlsafe(16)
-    known = {**_constants(), **values, "nonce": nonce, "view": view}
-    parts = _PARTS.copy()
+    language = _language(request)
+    known = {**_constants(language), **values, "nonce": nonce, "view": view}
+    parts = _PARTS[language].copy()
     parts[1::2] = [known.get(name, "") for name in parts[1::2]]
     body = None if request.route.startswith("HEAD") else "".join(parts)
-    sent = {**_HEADERS, "Content-Security-Policy": _policy(nonce), **headers}
+    sent = {**_HEADERS, "Content-Language": language, "Content-Security-Policy": _policy(nonce), **headers}
     request.log["view"] = view
     return http.Response(status, body, sent)
 
@@ -144,25 +197,34 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
     "Strict-Transport-Security": "max-age=31536000",
+    "Vary": "Accept-Language, User-Agent",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
 
 
 @cache
-def _constants() -> dict[str, str]:
-    """What the deployer's parameters put into every page."""
-    config = page_settings()
+def _constants(language: str) -> dict[str, str]:
+    """What the deployer's parameters and the language put into every page."""
+    config, say = page_settings(), _TEXTS[language]["page"]
     accents = _accents(config.accent_color)
     brand, logo, support = map(escape, (config.brand_name, config.brand_logo_url, config.support_address))
+    legal = [
+        f'<a href="{escape(url)}">{escape(say[name])}</a>'
+        for name, url in (("privacy", config.privacy_url), ("terms", config.terms_url))
+        if url
+    ]
     href = support if support.startswith("https://") else f"mailto:{support}"
     return {
         "brand": brand,
         "logo": f'<img src="{logo}" alt="">' if logo else escape(config.brand_name[0]),
-        "support": f'Need help? <a href="{href}">{support.removeprefix("https://")}</a>' if support else "",
+        "lang": language,
+        "texts": _SCRIPT_TEXTS[language],
+        "support": f'<p>{escape(say["help"])} <a href="{href}">{support.removeprefix("https://")}</a></p>'
+        if support
+        else "",
         "app_banner": _app_banner(config),
-        "privacy_url": escape(config.privacy_url),
-        "terms_url": escape(config.terms_url),
+        "legal": f'<p class="legal">{" · ".join(legal)}</p>' if legal else "",
         "icon": accents["accent_light"][1:],
         **accents,
         "card_light": _CARD_LIGHT,

@@ -2,28 +2,42 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const body = document.body;
+  const { script: TEXTS, tasks: TASKS } = JSON.parse($("texts").textContent);
   // A name in a sentence keeps its own direction (first strong isolate ... pop directional isolate), and a
   // word joiner after its hyphen keeps "T-Mobile" on one line.
-  const own = (text) => `\u2068${text.replaceAll("-", "-\u2060")}\u2069`;
+  const own = (text) => `\u2068${text.split("-").join("-\u2060")}\u2069`;
   const brand = own(body.dataset.brand);
-  let provider = "";
+  let provider = own(body.dataset.provider);
+  const say = (key, values) => TEXTS[key].replace(/\{(\w+)\}/g, (_, name) => ({ brand, provider, ...values })[name]);
 
-  // --- What this tab remembers of this link -------------------------------------------------------
+  // --- What this browser remembers of this link ---------------------------------------------------
+  // The session goes on in any tab of it until it ends; then this tab alone can still show how. Where storage
+  // is refused, full or cleared, the document remembers, until it is left.
   const linkId = location.pathname.split("/").pop();
-  const memory = new Map(); // where the browser refuses storage, a reload cannot resume
-  const recall = (name) => {
-    try { return sessionStorage.getItem(`${linkId} ${name}`); } catch { return memory.get(name) ?? null; }
-  };
-  const remember = (name, value) => {
+  const memory = new Map();
+  const store = (kind, name, value) => {
     try {
-      if (value === null) sessionStorage.removeItem(`${linkId} ${name}`);
-      else sessionStorage.setItem(`${linkId} ${name}`, value);
-    } catch { memory.set(name, value); }
+      if (value === null) window[kind].removeItem(`${linkId} ${name}`);
+      else window[kind].setItem(`${linkId} ${name}`, value);
+    } catch { /* it is in memory */ }
   };
+  const stored = (kind, name) => {
+    try { return window[kind].getItem(`${linkId} ${name}`); } catch { return null; }
+  };
+  const recall = (name) => memory.get(name) || stored("sessionStorage", name) || stored("localStorage", name);
+  const remember = (name, value, kind = "localStorage") => {
+    memory.set(name, value);
+    store("localStorage", name, kind === "localStorage" ? value : null);
+    store("sessionStorage", name, kind === "sessionStorage" ? value : null);
+  };
+  const leaveCode = () => { if (location.search) history.replaceState(null, "", location.pathname); };
 
   // --- Requests -------------------------------------------------------------------------------------
-  let token = recall("token");
-  const call = async (method, path, content, key) => {
+  const { code } = body.dataset; // the server has found it in the address, and it opens this link
+  let token = null;
+  // What came back: "ok" for an answer of the shape that was asked for, "refused" for a refusal in the service's
+  // own words, and "away" for all else: no answer, a throttle's, a firewall's, a proxy's page.
+  const call = async (method, path, hasShape, content, key) => {
     const headers = {};
     if (token) headers.Authorization = `Bearer ${token}`;
     if (key) headers["Idempotency-Key"] = key;
@@ -33,24 +47,28 @@
     try {
       const answer = await fetch(path, {
         method, headers, body: content && JSON.stringify(content),
-        cache: "no-store", credentials: "omit", signal: limit.signal,
+        cache: "no-store", credentials: "omit", redirect: "error", signal: limit.signal,
       });
-      const text = await answer.text();
-      let value = {};
-      try { value = JSON.parse(text); } catch { /* the gateway's own words */ }
-      return { status: answer.status, value, wait: 1000 * answer.headers.get("Retry-After") };
+      const asked = answer.headers.get("Retry-After");
+      const wait = /^\d{1,9}$/.test(asked) ? Math.min(1000 * asked, 60000) : 0; // a date counts as absent
+      let value = null;
+      try { value = JSON.parse(await answer.text()); } catch { /* not ours */ }
+      if (answer.ok && hasShape(value || {})) return { kind: "ok", value, wait };
+      const said = value && typeof value.error === "string" && typeof value.code === "string";
+      const refused = said && answer.status >= 400 && answer.status < 500 && answer.status !== 429;
+      return { kind: refused ? "refused" : "away", status: answer.status, value, wait };
     } catch {
-      return { status: 0, value: {}, wait: 0 };
+      return { kind: "away", status: 0, value: null, wait: 0 };
     } finally {
       clearTimeout(timer);
     }
   };
-  const unreachable = (answer) => answer.status === 0 || answer.status === 429 || answer.status >= 500;
+  const isSession = (value) => value.linkId === linkId && typeof value.status === "string"
+    && Array.isArray(value.operations) && Boolean(value.integration)
+    && (value.status !== "awaiting_input" || Boolean(value.challenge && value.challenge.schema));
+  const isClaim = (value) => /^ct_/.test(value.clientToken) && value.linkId === linkId;
+  const isStatus = (value) => value.linkId === linkId && typeof value.status === "string";
   const notice = (text) => { if ($("notice").textContent !== text) $("notice").textContent = text; };
-  const explain = (answer) => notice(
-    answer.status === 0 ? "There is no connection. This page goes on by itself when it is back."
-      : "The service does not answer right now. Trying again…",
-  );
 
   // --- Views ----------------------------------------------------------------------------------------
   const show = (view, title) => {
@@ -69,97 +87,115 @@
     return made;
   };
 
-  const STATUS = { pending: "Waiting", running: "In progress", succeeded: "Done", skipped: "Not done" };
-  const drawSteps = (view, operations, failed = "Failed") => {
+  const drawSteps = (view, operations) => {
     if (view === "failed" && operations.every(({ status }) => status === "skipped")) return; // nothing was begun
     const list = $(view).querySelector(".steps");
     operations.forEach(({ description, status }, index) => {
-      const item = list.children[index] ?? list.appendChild(
-        element("li", {}, element("span", { dir: "auto" }, description), element("small", {})),
-      );
+      const task = TASKS[description] || description;
+      const item = list.children[index]
+        || list.appendChild(element("li", {}, element("span", { dir: "auto" }, task), element("small", {})));
       if (item.dataset.status === status) return;
-      const text = STATUS[status] ?? failed;
-      if (item.dataset.status) $("live").textContent = `${description}: ${text}`;
+      const text = say(TEXTS[status] ? status : "unknown");
+      if (item.dataset.status) $("live").textContent = `${task}: ${text}`;
       item.dataset.status = status;
       item.lastChild.textContent = text;
     });
   };
 
-  // Why a session failed, by its code: a heading, and what to do.
-  const reason = (code) => ({
-    LOGIN_FAILED: [`${provider} did not accept the login`, `Check your user name and password at ${provider}, then ask ${brand} for a new link.`],
-    CLIENT_TIMEOUT: ["Time ran out", `This took longer than a visit may last. Ask ${brand} for a new link to try again.`],
-    AUTOMATION_ERROR: [`Something went wrong at ${provider}`, `Not everything could be done, so nothing was passed on to ${brand}.`],
-    RESULT_VALIDATION_ERROR: [`Something went wrong at ${provider}`, `${provider} gave an answer that could not be used, so nothing was passed on to ${brand}.`],
-    CONNECTION_FAILED: [`${provider} cannot be reached`, `Try again later with a new link from ${brand}.`],
-    OUTCOME_UNKNOWN: [`Please check your ${provider} account`, "A change was interrupted: it may have been made or not. Look there before you try again."],
-  })[code] ?? ["Something went wrong", `It was not your fault. Ask ${brand} for a new link to try again.`];
-
-  const drawReturn = (returnUrl) => {
-    if (!returnUrl) return;
-    const host = /^https:\/\/([^/?#]+)/i.exec(returnUrl);
-    $("back").href = returnUrl;
-    $("back").textContent = host ? `Back to ${own(host[1])}` : "Back to the app";
+  // Why a link failed, by its code: a heading, and what to do.
+  const REASONS = {
+    LOGIN_FAILED: ["loginFailedTitle", "loginFailed"],
+    CLIENT_TIMEOUT: ["timeoutTitle", "timeout"],
+    AUTOMATION_ERROR: ["providerFailedTitle", "automation"],
+    RESULT_VALIDATION_ERROR: ["providerFailedTitle", "badData"],
+    CONNECTION_FAILED: ["connectionTitle", "connection"],
+    OUTCOME_UNKNOWN: ["outcomeTitle", "outcome"],
   };
-  // By itself only after an end that needs no reading, and only once: who comes back here wants to stay.
-  const goBack = (returnUrl) => {
-    if (!/^https:/i.test(returnUrl ?? "") || recall("returned")) return;
+  const drawFailure = (failure) => {
+    const [title, advice] = REASONS[failure && failure.code] || ["internalTitle", "internal"];
+    $("failed").querySelector("h1 + p").textContent = say(advice);
+    show("failed", say(title));
+  };
+
+  // --- The way back ---------------------------------------------------------------------------------
+  const WEB = /^https?:\/\/([^/?#]+)/i;
+  const drawReturn = (returnUrl, status) => {
+    if (!returnUrl) return;
+    $("back").href = status ? returnUrl.replace(/#|$/, (end) => `&status=${status}${end}`) : returnUrl; // linkId is its query
+    const host = WEB.exec(returnUrl);
+    $("back").textContent = say("backTo", { place: host ? own(host[1]) : say("theApp") });
+  };
+  // By itself only after an end that needs no reading, and once: who comes back, reloads or stays wants to be here.
+  let leaving = 0;
+  const stay = () => {
+    clearTimeout(leaving);
+    $("soon").hidden = true;
+    remember("returned", "yes", "sessionStorage");
+  };
+  const goBack = () => {
+    if (!WEB.test($("back").href) || recall("returned") || leaving) return;
     $("soon").hidden = false;
-    const timer = setTimeout(() => {
-      remember("returned", "yes");
-      $("soon").hidden = true;
-      location.assign(returnUrl);
-    }, 4000);
-    $("stay").onclick = () => {
-      clearTimeout(timer);
-      $("soon").hidden = true;
-      $("back").focus();
-    };
+    leaving = setTimeout(() => { stay(); location.assign($("back").href); }, 4000);
+    $("back").addEventListener("click", stay);
+    addEventListener("pagehide", stay);
+    $("stay").onclick = () => { stay(); $("back").focus(); };
   };
 
   // --- The session ----------------------------------------------------------------------------------
   let turn = 0; // counts requests for the session: an answer that was overtaken is not drawn
   let timer = 0;
   let pause = 0; // ms until the next look; grows while nothing changes
+  let failures = 0; // looks in a row that brought nothing
   let drawn = ""; // the session as it is on the page
-  const ended = (status) => !["awaiting_input", "running"].includes(status);
+  let over = false;
+  let unsure = null; // what was sent without an answer: {challenge} or {cancel}
+  const MOST_FAILURES = 60; // at 20 s each longer than a session lives
 
   const draw = (session) => {
     notice("");
+    failures = 0;
     const text = JSON.stringify(session);
     const changed = text !== drawn;
     drawn = text;
     provider = own(session.integration.name);
-    $("provider").textContent = [...session.integration.name][0];
+    if (!$("provider").querySelector("svg")) $("provider").textContent = [...session.integration.name][0];
+    over = !["awaiting_input", "running"].includes(session.status);
+    if (over) return drawEnd(session);
     drawReturn(session.returnUrl);
-    if (ended(session.status)) return drawEnd(session);
     const asks = session.status === "awaiting_input";
+    if (unsure && unsure.cancel) notice(say("notCanceled"));
+    else if (unsure && asks && unsure.challenge === session.challenge.id) notice(say("notSent"));
+    unsure = null;
     if (!asks) {
       drawSteps("working", session.operations);
-      show("working", session.operations.some((operation) => operation.status !== "pending") ? `Working at ${provider}` : `Talking to ${provider}`);
+      show("working", say(session.operations.some((operation) => operation.status !== "pending") ? "working" : "talking"));
     } else if (body.dataset.view !== "ask" || $("form").dataset.challenge !== session.challenge.id) {
       drawChallenge(session);
     }
     pause = changed ? (asks ? 3000 : 500) : Math.min(pause * 1.4, asks ? 15000 : 5000);
     lookIn(pause);
   };
-  const drawEnd = (session) => {
+  const drawEnd = ({ status, error, operations, returnUrl }) => {
     clearTimeout(timer);
+    unsure = null;
+    remember("token", token, "sessionStorage");
     if ($("sure").open) $("sure").close();
-    if (session.status === "complete") {
-      $("done").querySelector("h1 + p").textContent = `Your ${provider} account is connected with ${brand}.`;
-      drawSteps("done", session.operations);
-      show("done");
-    } else if (session.status === "canceled") {
-      show("stopped");
+    const known = error ? error.code : "";
+    drawReturn(returnUrl, status === "canceled" && known === "USER_CANCELED" ? "failed" : status);
+    if (status === "complete") {
+      drawDone(say("doneText"));
+      drawSteps("done", operations);
+    } else if (known && known !== "USER_CANCELED") {
+      drawSteps("failed", operations);
+      return drawFailure(error);
     } else {
-      const [title, advice] = reason(session.error?.code);
-      $("failed").querySelector("h1 + p").textContent = advice;
-      drawSteps("failed", session.operations, session.error?.code === "OUTCOME_UNKNOWN" ? "Not known" : undefined);
-      show("failed", title);
-      return;
+      show(status === "canceled" && !known ? "canceled" : "stopped");
     }
-    goBack(session.returnUrl);
+    goBack();
+  };
+  const drawDone = (text) => {
+    $("done").querySelector("h1 + p").textContent = text;
+    show("done");
   };
 
   const lookIn = (ms) => {
@@ -170,21 +206,23 @@
     clearTimeout(timer);
     if (document.hidden) return; // visibilitychange looks again
     const mine = ++turn;
-    const answer = await call("GET", "link/session");
+    const answer = await call("GET", "link/session", isSession);
     if (mine !== turn) return;
-    if (answer.status === 200) {
-      draw(answer.value);
-    } else if (unreachable(answer)) {
-      explain(answer);
-      pause = Math.min(Math.max(pause, 1000) * 2, 20000);
-      lookIn(Math.max(answer.wait, pause * (0.75 + Math.random() / 2)));
-    } else { // the session is over for so long that its token no longer counts
+    if (answer.kind === "ok") return draw(answer.value);
+    if (answer.status === 401 && answer.kind === "refused" && answer.value.code === "unauthorized") {
+      // The session is over for so long that its token no longer counts.
       remember("token", null);
       token = null;
-      show("used");
+      over = true;
+      return show("used");
     }
+    failures += 1;
+    if (failures > MOST_FAILURES) return show("away");
+    notice(say(answer.status === 0 && navigator.onLine === false ? "offline" : "noAnswer"));
+    pause = Math.min(Math.max(pause, 1000) * 2, 20000);
+    lookIn(Math.max(answer.wait, pause * (0.75 + Math.random() / 2)));
   };
-  const lookAgain = () => { if (token && (!drawn || !ended(JSON.parse(drawn).status)) && !sending) look(); };
+  const lookAgain = () => { if (token && !over && !sending) look(); };
   addEventListener("online", lookAgain);
   document.addEventListener("visibilitychange", lookAgain);
 
@@ -195,56 +233,95 @@
     if (on) button.setAttribute("aria-disabled", "true");
     else button.removeAttribute("aria-disabled");
   };
-  const SEND = { login: "Log in", otp: "Confirm" };
 
+  const titles = {}; // the first title of each type of challenge: when it comes again, its own says what was wrong
+  const typed = {}; // what was typed into fields that are no secret, for when they come again
   const drawChallenge = ({ challenge, expiresAt }) => {
     const form = $("form");
-    $("ask").dataset.again = challenge.type === form.dataset.type; // the title says what was wrong
+    const again = challenge.type === form.dataset.type;
+    if (!again) titles[challenge.type] = challenge.title;
     form.dataset.challenge = challenge.id;
     form.dataset.type = challenge.type;
-    $("send").textContent = SEND[challenge.type] ?? "Continue";
-    const time = new Date(expiresAt).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" }).replace(" ", "\u00a0");
-    $("until").textContent = `This page waits for you until ${time}.`;
-    const required = challenge.schema.required ?? [];
-    fields = Object.entries(challenge.schema.properties).map(
-      ([name, schema], index) => makeField(challenge.type, name, schema, required.includes(name), index),
-    );
+    $("message").textContent = challenge.message || (again && challenge.title !== titles[challenge.type] ? challenge.title : "");
+    $("send").textContent = say({ login: "logIn", otp: "confirm" }[challenge.type] || "continue");
+    const time = new Date(expiresAt).toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
+    $("until").textContent = say("until", { time: time.split(" ").join("\u00a0") });
+    const required = challenge.schema.required || [];
+    const values = { ...(again ? typed : {}), ...challenge.values };
+    const texts = Object.keys(challenge.schema.properties).filter((name) => !challenge.schema.properties[name].oneOf);
+    fields = Object.entries(challenge.schema.properties).map(([name, schema], index) => {
+      const first = texts.find((text) => !isSecret(challenge.schema.properties[text])) === name;
+      const code = challenge.type === "otp" && texts[0] === name && schema.format !== "password";
+      return makeField({ name, schema, index, code, login: challenge.type === "login", first, needed: required.includes(name), value: values[name] });
+    });
     $("fields").replaceChildren(...fields.map((field) => field.box));
-    show("ask", challenge.title);
-    $("ask").querySelector("h1").focus();
+    show("ask", challenge.message ? challenge.title : titles[challenge.type]);
+    const empty = fields.find((field) => !field.read());
+    if (again && $("message").textContent && empty) empty.input.focus();
+    else $("ask").querySelector("h1").focus();
+  };
+  const isSecret = (schema) => schema.format === "password" || schema.writeOnly === true;
+
+  // The decimal digits of every script: Unicode has them in tens, which begin at a multiple of 16, or at 6 beyond;
+  // the mathematical ones alone stand close together.
+  const isDigit = (point) => /\p{Nd}/u.test(String.fromCodePoint(point));
+  const digit = (character) => {
+    const point = character.codePointAt(0);
+    if (point >= 0x1d7ce && point <= 0x1d7ff) return String((point - 0x1d7ce) % 10);
+    const low = point % 16;
+    return String(isDigit(point - low) ? low : low - 6);
+  };
+  const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\u034f\ufe00-\ufe0f]/gu, "").trim();
+  const fits = (schema, text) => {
+    const length = [...text].length;
+    if (length < schema.minLength || length > schema.maxLength) return false;
+    try { return !schema.pattern || new RegExp(schema.pattern, "u").test(text); } catch { return true; }
+  };
+  // A code as it was meant: without what is between its parts, if then it fits.
+  const asCode = (schema, text) => {
+    const plain = visible(text).replace(/\p{Nd}/gu, digit);
+    const bare = plain.replace(/[\s\p{Pd}.·_]/gu, "");
+    return !fits(schema, plain) && fits(schema, bare) ? bare : plain;
+  };
+  // Whether all that fits is digits, so that a keypad with nothing else will do.
+  const takesDigitsAlone = (schema) => {
+    if (!schema.pattern) return false;
+    const lengths = Array.from({ length: Math.min(schema.maxLength || 12, 12) }, (_, index) => index + 1);
+    return lengths.some((n) => fits(schema, "1".repeat(n))) && !lengths.some((n) => fits(schema, "A".repeat(n)) || fits(schema, "a".repeat(n)));
   };
 
-  let fields = []; // {name, box, read, refuse, check} of each
-  const makeField = (type, name, schema, needed, index) => {
+  let fields = []; // {name, box, input, secret, read, refuse, check} of each
+  const makeField = ({ name, schema, index, code, login, first, needed, value }) => {
     const id = `field-${index}`;
     const { title } = schema;
+    const secret = isSecret(schema);
     const fault = element("p", { class: "fault", id: `${id}-fault`, dir: "auto" });
     const hint = schema.description && element("p", { class: "hint", id: `${id}-hint`, dir: "auto" }, schema.description);
     const described = `${hint ? `${id}-hint ` : ""}${id}-fault`;
-    const choices = schema.oneOf;
-    const optional = needed ? "" : " (optional)";
+    const label = needed ? title : say("optional", { title });
     let box, input, read;
-    if (choices) {
-      const radios = choices.map((choice, number) => {
+    if (schema.oneOf) {
+      const radios = schema.oneOf.map((choice, number) => {
         const radio = element("input", { type: "radio", name: id, id: `${id}-${number}`, "aria-describedby": described });
+        radio.checked = choice.const === value;
         return [radio, choice, element("label", { class: "choice", for: radio.id }, radio, element("span", { dir: "auto" }, choice.title))];
       });
-      box = element("fieldset", { class: "field" }, element("legend", { dir: "auto" }, title + optional), hint ?? "", ...radios.map((radio) => radio[2]), fault);
+      box = element("fieldset", { class: "field" }, element("legend", { dir: "auto" }, label), hint || "", ...radios.map((radio) => radio[2]), fault);
       input = radios[0][0];
-      read = () => radios.find(([radio]) => radio.checked)?.[1].const ?? "";
+      read = () => { const found = radios.find(([radio]) => radio.checked); return found ? found[1].const : ""; };
     } else {
-      const code = type === "otp";
-      const secret = schema.format === "password" && !code;
+      const hidden = schema.format === "password" && !code;
       input = element("input", {
-        id, dir: "auto", type: secret ? "password" : "text",
-        inputmode: code ? "numeric" : undefined,
-        autocomplete: code ? "one-time-code" : secret ? "current-password" : type === "login" ? "username" : "off",
+        id, dir: "auto", type: hidden ? "password" : "text",
+        inputmode: takesDigitsAlone(schema) ? "numeric" : undefined,
+        autocomplete: code ? "one-time-code" : login && hidden ? "current-password" : login && first ? "username" : "off",
         autocapitalize: "none", autocorrect: "off", spellcheck: "false", enterkeyhint: "go",
         "aria-describedby": described, "aria-required": String(needed),
       });
+      if (value !== undefined && !secret) input.value = value;
       const entry = element("div", { class: code ? "entry code" : "entry" }, input);
-      if (secret) {
-        const toggle = element("button", { type: "button", "aria-pressed": "false", "aria-label": `Show ${title}` }, "Show");
+      if (hidden) {
+        const toggle = element("button", { type: "button", "aria-pressed": "false", "aria-label": say("showField", { title }) }, say("show"));
         toggle.onclick = () => {
           const hide = input.type === "text";
           input.type = hide ? "password" : "text";
@@ -252,8 +329,8 @@
         };
         entry.append(toggle);
       }
-      box = element("div", { class: "field" }, element("label", { for: id, dir: "auto" }, title + optional), hint ?? "", entry, fault);
-      read = () => (secret ? input.value : code ? input.value.replace(/\s/g, "") : input.value.trim());
+      box = element("div", { class: "field" }, element("label", { for: id, dir: "auto" }, label), hint || "", entry, fault);
+      read = () => (code ? asCode(schema, input.value) : secret ? input.value : visible(input.value));
     }
     const refuse = (text) => {
       fault.textContent = text;
@@ -261,17 +338,14 @@
       if (text) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
     };
-    const check = (value) => {
-      const length = [...value].length;
-      if (value === "") return needed ? (choices ? "Choose one." : "Fill this in.") : "";
-      if (length < schema.minLength) return `This must have at least ${schema.minLength} characters.`;
-      if (length > schema.maxLength) return `This must have at most ${schema.maxLength} characters.`;
-      try {
-        if (schema.pattern && !new RegExp(schema.pattern, "u").test(value)) return "This does not have the right form.";
-      } catch { /* a pattern that this browser cannot read is checked by the server alone */ }
-      return "";
+    const check = (text) => {
+      const length = [...text].length;
+      if (text === "") return needed ? say(schema.oneOf ? "chooseOne" : "empty") : "";
+      if (length < schema.minLength) return say("tooShort", { count: schema.minLength });
+      if (length > schema.maxLength) return say("tooLong", { count: schema.maxLength });
+      return fits(schema, text) ? "" : say("wrongForm"); // a pattern that this browser cannot read is the server's to check
     };
-    return { name, box, input, read, refuse, check };
+    return { name, box, input, secret, read, refuse, check };
   };
   const refuseFields = (faults) => {
     fields.forEach((field, index) => field.refuse(faults[index]));
@@ -290,22 +364,24 @@
     busy($("send"), true);
     ++turn;
     clearTimeout(timer);
-    const answer = await call("POST", "link/session/input", { challengeId: challenge, input });
+    const answer = await call("POST", "link/session/input", isSession, { challengeId: challenge, input });
     busy($("send"), false);
-    if (answer.status === 202) {
+    if (answer.kind === "ok") {
+      fields.forEach((field, index) => { if (!field.secret) typed[field.name] = values[index]; });
       $("fields").replaceChildren(); // nothing that was typed stays in the page
       fields = [];
       draw(answer.value);
-    } else if (answer.status === 400) {
-      const issues = answer.value.issues ?? [];
-      const faults = fields.map((field) => (issues.some((issue) => issue.path === `input.${field.name}`) ? "This does not have the right form." : ""));
-      if (!refuseFields(faults)) notice("This was not understood. Check what you typed.");
-      lookIn(3000);
-    } else if (unreachable(answer)) {
-      notice(answer.status === 0 ? "There is no connection, so nothing was sent. Try again when it is back." : "The service does not answer right now. Try again in a moment.");
-      lookIn(10000);
-    } else {
+    } else if (answer.kind === "away") { // it may have arrived or not: the session tells
+      unsure = { challenge };
+      notice(say("maybeSent"));
+      lookIn(Math.max(answer.wait, 1500));
+    } else if (answer.status === 409 || answer.status === 401) {
       look(); // another challenge is open, or none
+    } else {
+      const issues = answer.value.issues || [];
+      const faults = fields.map((field) => (issues.some((issue) => issue.path === `input.${field.name}`) ? say("wrongForm") : ""));
+      if (!refuseFields(faults)) notice(say("notUnderstood"));
+      lookIn(10000);
     }
   };
 
@@ -313,13 +389,13 @@
   const cancel = async () => {
     ++turn;
     clearTimeout(timer);
-    const answer = await call("POST", "link/session/cancel");
-    if (unreachable(answer)) {
-      notice("This could not be canceled: there is no connection to the service. Try again.");
-      lookIn(3000);
-    } else {
-      look();
+    const answer = await call("POST", "link/session/cancel", isSession);
+    if (answer.kind === "ok") return draw(answer.value);
+    if (answer.kind === "away") {
+      unsure = { cancel: true };
+      notice(say("maybeCanceled"));
     }
+    lookIn(answer.kind === "away" ? Math.max(answer.wait, 1500) : 0);
   };
   document.querySelectorAll("[data-cancel]").forEach((button) => {
     button.onclick = () => ($("sure").showModal ? $("sure").showModal() : cancel());
@@ -331,61 +407,90 @@
   };
 
   // --- The claim ------------------------------------------------------------------------------------
-  const reopen = () => {
-    const code = recall("code");
-    if (code) location.replace(`${location.pathname}?code=${encodeURIComponent(code)}`);
-    else location.reload();
-  };
-  // Whether the link was claimed; null if it cannot be, and the server's page is on its way to say why.
+  // Whether the link is this browser's now. If it is not, the page says why, or asks to try again.
   const claim = async (button) => {
     if (sending) return false;
     busy(button, true);
     notice("");
-    // If the answer is lost, the same key gets the same session once more, and another tab does not.
-    const key = recall("key") ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    // If the answer is lost, the same key gets the same session once more, also in another tab of this browser.
+    const key = recall("key") || [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     remember("key", key);
-    const answer = await call("POST", "link/claim", { code: recall("code") }, key);
+    const answer = await call("POST", "link/claim", isClaim, { code }, key);
     busy(button, false);
-    if (answer.status === 200) {
+    if (answer.kind === "ok") {
       token = answer.value.clientToken;
       remember("token", token);
-      remember("code", null);
       remember("key", null);
+      leaveCode();
       return true;
     }
-    if (unreachable(answer)) {
-      notice(answer.status === 0 ? "There is no connection. Try again when it is back." : "The service does not answer right now. Try again in a moment.");
-      return false;
-    }
-    remember("key", null);
-    reopen(); // used, expired or canceled in the meantime
-    return null;
+    if (answer.kind === "away") notice(say(answer.status === 0 && navigator.onLine === false ? "offlineTry" : "noAnswerTry"));
+    else if (answer.status === 409) { leaveCode(); show("used"); }
+    else await watch(); // it has ended in the meantime
+    return false;
   };
-  const begin = () => {
-    show("working", `Talking to ${own(body.dataset.provider)}`);
+  const goOn = () => {
+    show("working", say("talking"));
     look();
   };
-  $("agree").onclick = async () => { if (await claim($("agree"))) begin(); };
+  $("agree").onclick = async () => { if (await claim($("agree"))) goOn(); };
   // Who says no has claimed and canceled: that way the one who made the link is told.
   $("decline").onclick = async () => { if (await claim($("decline"))) cancel(); };
-  $("reload").onclick = reopen;
+  $("reload").onclick = () => {
+    failures = 0;
+    if (token && !over) goOn();
+    else location.reload();
+  };
+
+  // --- A link that is claimed, or ends, elsewhere -----------------------------------------------------
+  const WATCH_MS = 4000;
+  const watch = async () => {
+    clearTimeout(timer);
+    if (!code || document.hidden || token) return;
+    const answer = await call("POST", "link/status", isStatus, { code });
+    if (token || sending) return; // claimed here in the meantime
+    if (answer.kind === "ok" && answer.value.status !== "pending") {
+      if (resume()) return; // in another tab of this browser
+      leaveCode();
+      drawElsewhere(answer.value);
+      if (answer.value.status !== "active") return;
+    }
+    timer = setTimeout(watch, Math.max(answer.wait, WATCH_MS));
+  };
+  const drawElsewhere = ({ status, error }) => {
+    if (status === "active") return show("elsewhere");
+    if ($("back").hasAttribute("href")) drawReturn($("back").getAttribute("href"), status);
+    if (status === "complete") drawDone(say("doneElsewhere"));
+    else if (status !== "failed" || (error && error.code === "USER_CANCELED")) return show(status === "failed" ? "stopped" : status);
+    else return drawFailure(error);
+    goBack();
+  };
+  document.addEventListener("visibilitychange", () => { if (!token && !over && ["consent", "elsewhere"].includes(body.dataset.view)) watch(); });
 
   // --- At the start ---------------------------------------------------------------------------------
-  const code = new URLSearchParams(location.search).get("code");
-  if (code && !token && ["consent", "away"].includes(body.dataset.view)) remember("code", code);
-  if (location.search) history.replaceState(null, "", location.pathname);
-  if (token && body.dataset.view !== "unknown") {
-    show("working", "One moment");
+  // Whether this browser has the session; then the page goes on with it.
+  const resume = () => {
+    token = recall("token");
+    if (!token) return false;
+    leaveCode();
+    show("working", say("moment"));
     look();
-  } else if (body.dataset.view === "used" && recall("key")) { // by this tab, perhaps: no answer came before its reload
-    show("working", "One moment");
-    claim($("reload")).then((claimed) => {
-      if (claimed) look();
-      else if (claimed === false) show("away");
-    });
-  } else if (body.dataset.view === "incomplete" && recall("code")) {
-    reopen(); // a reload before the claim: the code is no longer in the address
-  } else {
-    show(body.dataset.view);
-  }
+    return true;
+  };
+  const start = () => {
+    const { view } = body.dataset;
+    if (["unknown", "incomplete"].includes(view)) return show(view);
+    if (resume()) return;
+    if (view === "used" && code && recall("key")) { // by this browser, perhaps: no answer came before its reload
+      show("working", say("moment"));
+      claim($("reload")).then((claimed) => { if (claimed) look(); else if (body.dataset.view === "working") show("away"); });
+      return;
+    }
+    show(view);
+    if (["used", "expired", "canceled"].includes(view)) leaveCode();
+    if (view === "consent") timer = setTimeout(watch, WATCH_MS);
+  };
+  if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
+  else start();
+  $("old").remove();
 })();

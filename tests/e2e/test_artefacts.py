@@ -33,7 +33,7 @@ def test_a_function_needs_nothing_but_its_layers(function: str, tracing: str) ->
 
 def test_what_is_imported_on_demand_is_there_too() -> None:
     run("CreateLinkFunction", "import idna, jsonschema_rs, cryptography.hazmat.primitives.ciphers.aead")
-    run("CreateLinkFunction", "from latchkey import aws; aws.dynamodb(); aws.kms()")
+    run("CreateLinkFunction", "from latchkey.adapters import aws; aws.dynamodb(); aws.kms()")
     run("CreateLinkFunction", "from latchkey.domain.catalogue import providers; assert len(providers()) == 4")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from boto3.dynamodb.conditions import Key
 
-from latchkey.adapters.store import DUE_PAGE
+from latchkey.adapters.store import ACCOUNT_PLACES, DUE_PAGE, HOST_ROW
 from latchkey.domain import ids
 from tests.e2e.api import Api, Session, eventually, founding, link
 from tests.e2e.deployed import Deployed
@@ -127,6 +128,25 @@ def delivers(_: Deployed, api: Api) -> bool:
         return soon(lambda: receiver.got) and soon(lambda: len(receiver.got) == 2, SOON + 6)
 
 
+def serves_line(deployed: Deployed, api: Api) -> bool:
+    """One more event than its account has places at a host that hangs for a while."""
+    with hooked() as (receiver, body):
+        receiver.hangs = True
+        links = [api.create(body).json["linkId"] for _ in range(ACCOUNT_PLACES + 1)]
+        for link_id in links:
+            api.cancel(link_id)
+        host = f"host#{receiver.url.split('/')[2]}"
+
+        def waiting() -> int:
+            rows = deployed.table("LinksTable").query(KeyConditionExpression=Key("pk").eq(host))["Items"]
+            return sum(row["sk"] != HOST_ROW for row in rows)
+
+        if not soon(lambda: len(receiver.got) == ACCOUNT_PLACES and waiting() == 1):
+            return False
+        receiver.over.set()
+        return soon(lambda: len(receiver.got) == len(links) and waiting() == 0)
+
+
 def redelivers(_: Deployed, api: Api) -> bool:
     with hooked() as (receiver, body):
         link_id = api.create(body).json["linkId"]
@@ -224,6 +244,8 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("DeliverWebhook", "ReadLinkAndAccount", "dynamodb:GetItem"): delivers,
     ("DeliverWebhook", "WriteLinkAndHost", "dynamodb:UpdateItem"): delivers,
     ("DeliverWebhook", "PutAccountAndLine", "dynamodb:PutItem"): delivers,
+    ("DeliverWebhook", "ServeLine", "dynamodb:Query"): serves_line,
+    ("DeliverWebhook", "ServeLine", "dynamodb:DeleteItem"): serves_line,
     ("DeliverWebhook", "SealSecret", "kms:GenerateDataKey"): delivers,
     ("DeliverWebhook", "Unseal", "kms:Decrypt"): delivers,
     ("DeliverWebhook", "WakeDeliverer", "sqs:SendMessage"): delivers,

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,14 +28,24 @@ def invoke(event: dict[str, Any]) -> Answer:
     return Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
 
 
-def page(link: dict[str, Any], code: str | None = None, method: str = "GET", agent: str = PHONE) -> Answer:
+def page(
+    link: dict[str, Any],
+    code: str | None = None,
+    method: str = "GET",
+    agent: str = PHONE,
+    *,
+    query: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
     """The page of a created link, by default with its own claim code."""
     event = sample_event("link_page") | {
         "routeKey": f"{method} /{{linkId}}",
         "pathParameters": {"linkId": link["linkId"]},
-        "queryStringParameters": {"code": link["claimCode"] if code is None else code},
+        "rawQueryString": query
+        if query is not None
+        else f"code={link['claimCode'] if code is None else code}",
     }
-    event["headers"]["user-agent"] = agent
+    event["headers"] |= {"user-agent": agent} | (headers or {})
     return invoke(event)
 
 
@@ -202,7 +213,7 @@ def test_a_hostile_name_stays_text(stack: Stack, monkeypatch: pytest.MonkeyPatch
     plain = Document(page(stack.create(founding()).json).text)
     monkeypatch.setattr(app, "providers", lambda: {"tmobile": hostile})
     document = Document(page(link).text)
-    assert [tag for tag, _ in document.elements if tag == "script"] == ["script"]
+    assert [tag for tag, _ in document.elements if tag == "script"] == ["script"] * 2
     assert {tag for tag, _ in document.elements} == {tag for tag, _ in plain.elements}
     assert document.text.count(HOSTILE) > 4
     (body,) = [attributes for tag, attributes in document.elements if tag == "body"]
@@ -289,36 +300,38 @@ def test_a_button_has_the_accent_itself_and_the_ink_that_goes_with_it(colour: st
         assert accents[f"on_accent_{scheme}"] == ink
 
 
-def given_to_the_page(monkeypatch: pytest.MonkeyPatch, link: dict[str, Any], name: str, **shown: str) -> str:
-    """A value as the page's HTML gets it."""
-    monkeypatch.setattr(app, "_PARTS", ["", name, ""])
-    return page(link, **shown).text
-
-
-def test_the_page_is_given_the_deployers_legal_pages_ready_for_an_attribute(
+def test_the_deployers_legal_pages_stand_at_the_consent_and_in_the_footer(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = stack.create(founding()).json
-    for name in ("privacy_url", "terms_url"):
-        assert given_to_the_page(monkeypatch, link, name) == ""
+    assert 'class="legal"' not in page(link).text
+    for name, word in (("privacy_url", "Privacy"), ("terms_url", "Terms")):
         url = f"https://www.example.com/{name}?a=1&lang=en#top"
         set_page(monkeypatch, **{name.upper(): url})
-        assert given_to_the_page(monkeypatch, link, name) == url.replace("&", "&amp;")
-        assert given_to_the_page(monkeypatch, link, name, code="") == url.replace("&", "&amp;")
+        anchor = f'<a href="{url.replace("&", "&amp;")}">{word}</a>'
+        assert page(link).text.count(anchor) == 2
+        assert page(link, code="").text.count(anchor) == 2
+
+
+def tile(html: str) -> str:
+    """What stands in the provider's tile before its initial."""
+    found = re.search('id="provider">(.*?)<span>', html)
+    assert found
+    return found[1]
 
 
 def test_a_providers_logo_is_shown_to_whoever_has_the_code(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = stack.create(founding()).json
-    assert given_to_the_page(monkeypatch, link, "provider_logo") == ""
+    assert tile(page(link).text) == ""
     logo = '<svg viewBox="0 0 16 16"><circle cx="8" cy="8" r="7"/></svg>'
     provider = catalogue.providers()["tmobile"]._replace(logo=logo)
     monkeypatch.setattr(app, "providers", lambda: {"tmobile": provider})
-    assert given_to_the_page(monkeypatch, link, "provider_logo") == logo
-    assert given_to_the_page(monkeypatch, link, "provider_logo", code="") == ""
+    assert tile(page(link).text) == logo
+    assert tile(page(link, code="").text) == ""
     stack.claim(link["claimCode"])  # where its session goes on, the link is opened again
-    assert given_to_the_page(monkeypatch, link, "provider_logo") == logo
+    assert tile(page(link).text) == logo
 
 
 def association(name: str) -> Any:
@@ -387,3 +400,133 @@ def test_an_app_takes_over_the_links_under_the_path_that_they_begin_with(
     set_page(monkeypatch, APPLE_APP_IDS="ABCDE12345.com.example.app")
     (details,) = association("apple-app-site-association")["applinks"]["details"]
     assert details["components"] == [{"/": pattern}]
+
+
+# --- The address ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "code={}",
+        "code={}.",
+        "code={})",
+        "code={}%29%2E",
+        "code={}?utm_source=mail",
+        "code={}%3Futm_source%3Dmail",
+        "utm_source=mail&code={}",
+        "code={}&code={}",
+        "code={}%E2%80%AC",
+        "code=&code={}",
+        "code=clm_0000000000000000000000&code={}",
+    ],
+)
+def test_a_code_is_read_as_far_as_it_is_one(stack: Stack, query: str) -> None:
+    link = stack.create(founding()).json
+    answer = page(link, query=query.replace("{}", link["claimCode"]))
+    assert view(answer) == "consent"
+    assert f'data-code="{link["claimCode"]}"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "query", ["", "code=", "code={}", "code=clm_0000000000000000000000", "code=%", "code=%FF"]
+)
+def test_a_code_that_is_cut_off_or_anothers_is_none(stack: Stack, query: str) -> None:
+    link = stack.create(founding()).json
+    answer = page(link, query=query.replace("{}", link["claimCode"][:-1]))
+    assert view(answer) == "incomplete"
+    assert 'data-code=""' in answer.text
+
+
+def test_a_page_that_cannot_read_its_link_still_knows_its_code(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = stack.create(founding()).json
+
+    def fail(_: str) -> None:
+        raise UnavailableError
+
+    monkeypatch.setattr(store, "get_link", fail)
+    answer = page(link)
+    assert (answer.status, view(answer)) == (503, "away")
+    assert f'data-code="{link["claimCode"]}"' in answer.text
+
+
+def test_the_way_back_tells_how_it_ended(stack: Stack) -> None:
+    link = stack.create(founding(returnUrl="https://your-app.com/a?b#c")).json
+    back = f"https://your-app.com/a?b&amp;linkId={link['linkId']}"
+    assert f'href="{back}#c"' in page(link).text
+    stack.cancel(link["linkId"])
+    assert f'href="{back}&amp;status=canceled#c"' in page(link).text
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_test_link_says_so_on_every_view(stack: Stack, monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
+    monkeypatch.setenv("LIVE_CONNECTORS", "tmobile=arn:aws:lambda:eu-central-1:1:function:mine")
+    stack.forget_settings()
+    link = stack.create(founding(), key=stack.new_key(livemode=live)).json
+    for answer in (page(link), page(link, code="")):
+        assert ('class="badge"' in answer.text) is not live
+
+
+# --- Languages -----------------------------------------------------------------------------------
+
+TEXTS = app._TEXTS
+
+
+def placeholders(text: str) -> list[str]:
+    return sorted(re.findall(r"\{\w+\}", text))
+
+
+@pytest.mark.parametrize("language", app.LANGUAGES[1:])
+@pytest.mark.parametrize("part", ["page", "script"])
+def test_each_language_says_all_of_it(language: str, part: str) -> None:
+    first, other = TEXTS[app.LANGUAGES[0]][part], TEXTS[language][part]
+    assert first.keys() == other.keys()
+    for name, text in first.items():
+        assert other[name].strip()
+        assert placeholders(other[name]) == placeholders(text), name
+        assert other[name] != text
+
+
+def test_each_text_is_used_and_each_that_is_used_is_there() -> None:
+    here = Path(app.__file__).parent
+    html, python = ((here / name).read_text("utf-8") for name in ("page.html", "app.py"))
+    script = (here / "page.js").read_text("utf-8")
+    used = set(re.findall(r"\{\{=(\w+)\}\}", html)) | set(re.findall(r"""say\[["'](\w+)["']\]""", python))
+    used |= {"privacy", "terms"}  # by the settings of these names
+    assert used == TEXTS["en"]["page"].keys()
+    for name in TEXTS["en"]["script"]:
+        assert re.search(rf'"{name}"', script) or name in (
+            "pending",
+            "running",
+            "succeeded",
+            "skipped",
+            "failed",
+        )
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("es", "es"),
+        ("ES-mx,en;q=0.5", "es"),
+        ("en,es;q=0.9", "en"),
+        ("de, es;q=0.1", "es"),
+        ("es;q=0.2, en;q=0.3", "en"),
+        ("es;q=0", "en"),
+        ("es;q=nonsense", "en"),
+        ("*", "en"),
+        (",;,=;q=,es;;", "en"),
+    ],
+)
+def test_the_browsers_language_is_the_pages(stack: Stack, header: str | None, language: str) -> None:
+    link = stack.create(founding()).json
+    answer = page(link, headers={} if header is None else {"accept-language": header})
+    assert answer.headers["Content-Language"] == language
+    assert "Accept-Language" in answer.headers["Vary"]
+    assert f'<html lang="{language}">' in answer.text
+    assert TEXTS[language]["page"]["decline"] in answer.text
+    assert ("Leer tus métodos de pago guardados" in answer.text.split("</main>")[0]) is (language == "es")

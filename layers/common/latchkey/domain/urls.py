@@ -130,6 +130,12 @@ def add_link_id(return_url: str, link_id: str) -> str:
     return f"{base}?{'&'.join([*kept, f'linkId={link_id}'])}{number_sign}{fragment}"
 
 
+def add_status(return_url: str, status: str) -> str:
+    """A return URL that has its `linkId`, with `status` after it: a hint at what to show."""
+    rest, number_sign, fragment = return_url.partition("#")
+    return f"{rest}&status={status}{number_sign}{fragment}"
+
+
 def is_public_address(packed: bytes) -> bool:
     """Whether a packed IPv4 or IPv6 address is a host's on the public internet.
 
