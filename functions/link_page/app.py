@@ -51,7 +51,7 @@ def _answer(request: http.Request) -> http.Response:
     # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.
     if not (code.isascii() and ids.link_id(code) == link_id):
         return _html(request, 200, "incomplete" if view == "consent" else view)
-    values = _way_back(link) | {"provider_logo": providers()[link.integration_id].logo or ""}
+    values = _way_back(link) | {"provider_logo": _logo(link)}
     if view == "consent":
         values |= _consent(link)
         # A phone's page has no code to show to another phone; such browsers say "Mobi" in their name.
@@ -84,6 +84,11 @@ def _consent(link: Link) -> dict[str, str]:
         "initial": escape(provider.name[0]),
         "tasks": "".join(f'<li><span dir="auto">{escape(task)}</span></li>' for task in dict.fromkeys(tasks)),
     }
+
+
+def _logo(link: Link) -> str:
+    provider = providers().get(link.integration_id)  # a link may outlive its place in the catalogue
+    return "" if provider is None or provider.logo is None else provider.logo
 
 
 def _way_back(link: Link) -> dict[str, str]:
