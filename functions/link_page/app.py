@@ -76,17 +76,15 @@ def _answer(request: http.Request) -> http.Response:
     # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.
     if code is None:
         return _html(request, 200, "incomplete" if view == "consent" else view, values)
-    provider = providers()[link.integration_id]
+    provider = providers().get(link.integration_id)  # a link may outlive its place in the catalogue
+    name = link.integration_id if provider is None else provider.name
     values |= _way_back(link, request.now, say) | {
         "code": code,
-        "provider": escape(provider.name),
-        "provider_logo": provider.logo or "",
+        "provider": escape(name),
+        "provider_logo": "" if provider is None or provider.logo is None else provider.logo,
     }
     if view == "consent":
-        values |= {
-            "initial": escape(provider.name[0]),
-            "tasks": _tasks(link, _TEXTS[_language(request)]["tasks"]),
-        }
+        values |= {"initial": escape(name[0]), "tasks": _tasks(link, texts["tasks"])}
         # A phone's page has no code to show to another phone; such browsers say "Mobi" in their name.
         if "Mobi" not in (request.header("user-agent") or ""):
             values["qr"] = _qr(f"{link.base_url}/{link_id}?code={code}", say)
@@ -131,7 +129,10 @@ def _view(link: Link, now: int) -> str:
 
 
 def _tasks(link: Link, translated: Mapping[str, str]) -> str:
-    resources = providers()[link.integration_id].resources
+    provider = providers().get(link.integration_id)
+    if provider is None:
+        return ""
+    resources = provider.resources
     tasks = dict.fromkeys(resources[o.resource][o.action].description for o in link.operations)
     return "".join(f'<li><span dir="auto">{escape(translated.get(task, task))}</span></li>' for task in tasks)
 

@@ -334,6 +334,16 @@ def test_a_providers_logo_is_shown_to_whoever_has_the_code(
     assert tile(page(link).text) == logo
 
 
+def test_a_link_that_has_outlived_its_integration_still_has_its_page(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = stack.create(founding()).json
+    stack.cancel(link["linkId"])
+    monkeypatch.setattr(app, "providers", dict)
+    answer = page(link)
+    assert (answer.status, view(answer)) == (200, "canceled")
+
+
 def association(name: str) -> Any:
     event = sample_event("link_page") | {"routeKey": f"GET /.well-known/{name}", "pathParameters": None}
     answer = invoke(event)

@@ -87,7 +87,7 @@ class Request:
             raise UnauthorizedError("There is no Authorization header; send Authorization: Bearer ...")
         if scheme.lower() != "bearer":
             raise UnauthorizedError(
-                "The Authorization header has another scheme; send Authorization: Bearer ..."
+                "The scheme of Authorization must be Bearer; send Authorization: Bearer ..."
             )
         return token.strip()
 

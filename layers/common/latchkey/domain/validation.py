@@ -184,10 +184,9 @@ def _translated(
             wanted = failed.get("description", "a value that fits the schema")
             # `error.instance` is None for NaN too, which stands for a fraction: see strictjson.
             null = error.instance is None and _at(location, value) is None
-            hint = (
-                "; leave it out instead of null" if null and _is_optional(error.schema_path, schema) else ""
-            )
-            yield location, f"must be {wanted}{hint}", _CODES.get(kind.name, "schema")
+            if null and _is_optional(error.schema_path, schema):
+                wanted += "; leave it out instead of null"
+            yield location, f"must be {wanted}", _CODES.get(kind.name, "schema")
 
 
 def _at(location: Iterable[str | int], value: Any) -> Any:
