@@ -1,5 +1,6 @@
 """The link's page in a browser: one visit of it, and the way into each of its states."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,9 +9,10 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect, sync_playwright
 
-from tests.e2e.api import founding
+from tests.e2e.api import Api, Session, founding
 from tests.e2e.deployed import Deployed
 from tests.e2e.test_faults import THROTTLED, faults
+from tests.template import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -36,12 +38,29 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+TEXTS: dict[str, dict[str, dict[str, str]]] = {
+    file.stem: json.loads(file.read_text("utf-8"))
+    for file in (ROOT / "functions/link_page/texts").glob("*.json")
+}
+
+
+def in_language(language: str, text: str) -> str:
+    """What the page says in a language where it says `text` in English; a text of others stays as it is."""
+    for part in ("page", "script"):
+        for name, english in TEXTS["en"][part].items():
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(english))
+            if found := re.fullmatch(pattern, text):
+                return TEXTS[language][part][name].format(**found.groupdict())
+    return text
+
+
 class Visit:
     """A user with a link and a browser window of their own."""
 
-    def __init__(self, context: BrowserContext, deployed: Deployed) -> None:
+    def __init__(self, context: BrowserContext, deployed: Deployed, language: str = "en") -> None:
         self.context = context
         self.deployed = deployed
+        self.language = language
         self.page: Page = context.new_page()
         self.page.set_default_timeout(20_000)
         # Where the user is sent back to; nothing else outside is ever asked for.
@@ -65,12 +84,19 @@ class Visit:
         self.page.goto((self.link or self.create(**changes))["appClipUrl"])
 
     def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.get_by_role("button", name=self.said(name), exact=True).click()
+
+    def said(self, text: str) -> str:
+        return in_language(self.language, text)
+
+    def noticed(self, text: str) -> None:
+        """Wait until the page's notice says this."""
+        expect(self.page.locator("#notice")).to_have_text(self.said(text), timeout=20_000)
 
     def sees(self, heading: str) -> None:
         """Wait until the page's one visible heading says this, signs that show nothing aside."""
         unseen = "[\u2060\u2068\u2069]*"
-        text = re.compile(f"^{unseen}{unseen.join(map(re.escape, heading))}{unseen}$")
+        text = re.compile(f"^{unseen}{unseen.join(map(re.escape, self.said(heading)))}{unseen}$")
         expect(self.page.locator("h1:visible")).to_have_text(text, timeout=20_000)
 
     def agree(self, **changes: Any) -> None:
@@ -95,6 +121,11 @@ class Visit:
             route.fulfill(response=real, json=real.json() | changes)
 
         self.page.route("**/link/session", answer)
+
+    def claim_elsewhere(self) -> str:
+        """Claim the link with another device; returns its client token."""
+        token: str = self.deployed.api.claim(self.link["claimCode"]).json["clientToken"]
+        return token
 
     def status(self) -> str:
         """The link's state, as its maker reads it."""
@@ -134,7 +165,9 @@ def login(visit: Visit) -> None:
 def login_refused(visit: Visit) -> None:
     visit.agree()
     visit.log_in("user_bad")
-    visit.sees("That user name and password do not match: try again (2 left)")
+    expect(visit.page.locator("#message")).to_have_text(
+        "That user name and password do not match: try again (2 left)"
+    )
 
 
 def fields_left_empty(visit: Visit) -> None:
@@ -151,7 +184,7 @@ def one_time_code(visit: Visit) -> None:
 def code_refused(visit: Visit) -> None:
     one_time_code(visit)
     visit.enter_code("000000")
-    visit.sees("That code is wrong: try again (2 left)")
+    expect(visit.page.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
 
 
 def choice(visit: Visit) -> None:
@@ -188,7 +221,7 @@ def done_then_stay(visit: Visit) -> None:
 
 def times_out(visit: Visit) -> None:
     visit.agree()
-    error = {"code": "CLIENT_TIMEOUT", "message": "-", "operationIndex": None}
+    error = {"code": "CLIENT_TIMEOUT", "reason": None}
     operation = {"resource": "paymentMethod", "action": "read", "description": "-", "status": "skipped"}
     visit.change_session(status="failed", challenge=None, error=error, operations=[operation])
     visit.sees("Time ran out")
@@ -243,13 +276,47 @@ def away(visit: Visit) -> None:
 def away_in_session(visit: Visit) -> None:
     visit.agree()
     visit.page.route("**/link/session", lambda route: route.fulfill(status=503, json={}))
-    expect(visit.page.locator("#notice")).to_contain_text("does not answer")
+    visit.noticed("The service cannot be reached right now. Trying again…")
 
 
 def offline(visit: Visit) -> None:
     visit.agree()
     visit.context.set_offline(True)
-    expect(visit.page.locator("#notice")).to_contain_text("no connection")
+    visit.noticed("There is no connection. This page goes on by itself when it is back.")
+
+
+def canceled_in_session(visit: Visit) -> None:
+    visit.agree()
+    visit.deployed.api.cancel(visit.link["linkId"])
+    visit.sees("Latchkey canceled this request")
+
+
+def stopped_in_a_write(visit: Visit) -> None:
+    visit.agree(operations=founding()["operations"][1:])
+    visit.log_in("user_slow")
+    visit.sees("Working at T-Mobile")
+    visit.press("Cancel")
+    visit.press("Stop and cancel")
+    visit.sees("Please check your T-Mobile account")
+
+
+def elsewhere(visit: Visit) -> None:
+    visit.open()
+    visit.deployed.api.claim(visit.link["claimCode"])
+    visit.sees("This goes on on your other device")
+
+
+def done_elsewhere(visit: Visit) -> None:
+    visit.open(returnUrl="myapp://callback")
+    Session(Api(visit.deployed.url, visit.claim_elsewhere()), visit.link["linkId"]).play("user_good")
+    visit.sees("All done")
+
+
+def not_sent(visit: Visit) -> None:
+    visit.agree()
+    visit.page.route("**/session/input", lambda route: route.abort())
+    visit.log_in("user_good")
+    visit.noticed("It did not arrive. Please send it once more.")
 
 
 STATES: dict[str, Callable[[Visit], None]] = {
@@ -280,6 +347,11 @@ STATES: dict[str, Callable[[Visit], None]] = {
     "used": used,
     "expired": expired,
     "canceled": canceled,
+    "canceled-in-session": canceled_in_session,
+    "stopped-in-a-write": stopped_in_a_write,
+    "elsewhere": elsewhere,
+    "done-elsewhere": done_elsewhere,
+    "not-sent": not_sent,
     "incomplete": incomplete,
     "unknown": unknown,
     "away": away,

@@ -1,4 +1,7 @@
-"""Pictures of the link's page in each state, by phone and desktop, light and dark: `make screenshots`."""
+"""Pictures of the link's page in each state, by phone and desktop, light and dark: `make screenshots`.
+
+In Spanish by phone, in the light.
+"""
 
 from local.stack import stack_for_tests, step
 from tests.e2e.browser import DESKTOP, PHONE, SCHEMES, STATES, Visit, chromium
@@ -16,8 +19,12 @@ def main() -> None:
             file = FOLDER / state
             with (
                 step(f"Picturing {file.relative_to(ROOT)}"),
+                browser.new_context(viewport=PHONE, reduced_motion="reduce", locale="es-MX") as spanish,
                 browser.new_context(viewport=DESKTOP, reduced_motion="reduce") as context,
             ):
+                visit = Visit(spanish, deployed, "es")
+                way(visit)
+                visit.page.screenshot(path=f"{file}-phone-spanish.png")
                 visit = Visit(context, deployed)
                 way(visit)
                 for size, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
