@@ -238,10 +238,12 @@
   const typed = {}; // what was typed into fields that are no secret, for when they come again
   const drawChallenge = ({ challenge, expiresAt }) => {
     const form = $("form");
-    const again = challenge.type === form.dataset.type;
+    const names = Object.keys(challenge.schema.properties).join();
+    const again = challenge.type === form.dataset.type && names === form.dataset.names;
     if (!again) titles[challenge.type] = challenge.title;
     form.dataset.challenge = challenge.id;
     form.dataset.type = challenge.type;
+    form.dataset.names = names;
     $("message").textContent = challenge.message || (again && challenge.title !== titles[challenge.type] ? challenge.title : "");
     $("send").textContent = say({ login: "logIn", otp: "confirm" }[challenge.type] || "continue");
     const time = new Date(expiresAt).toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });

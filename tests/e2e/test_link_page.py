@@ -154,7 +154,7 @@ def test_the_keyboard_alone_is_enough(visit: OpenWindow) -> None:
     user.sees("All done")
     reach("link", "Back to \u2068shop.example\u2069")
     keyboard.press("Enter")
-    user.page.wait_for_url(user.link["returnUrl"])
+    user.page.wait_for_url(f"{user.link['returnUrl']}&status=complete")
 
 
 def test_a_new_view_is_announced_by_its_heading_and_the_title(visit: OpenWindow) -> None:
@@ -319,7 +319,7 @@ def test_a_choice_is_sent_as_its_constant(visit: OpenWindow) -> None:
     user = visit()
     STATES["choice"](user)
     user.press("Continue")
-    expect(user.page.locator(".fault")).to_have_text("Choose one.")
+    expect(user.page.locator("#fields .fault")).to_have_text("Choose one.")
     user.page.get_by_label("E-mail").check()
     with user.page.expect_request("**/session/input") as sent:
         user.press("Continue")

@@ -1,14 +1,17 @@
 """What a user's card and an API key must never be found in."""
 
 import base64
+import io
 import json
 import re
 import urllib.parse
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from latchkey.adapters import aws
+from latchkey.adapters import aws, sealing, webhook_sender
+from latchkey.domain.retry_schedule import Outcome
 from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding
 
 CARD, CODE, NAME = "4929123456781234", "8765", "Canary Quisling"
@@ -142,3 +145,55 @@ def test_links_created_and_refused_are_counted_by_integration(stack: Stack, outp
         ("LinksRefused", "none"),
         ("LinksRefused", "none"),
     ]
+
+
+PASSWORD = "hunter2-canary"  # a canary
+
+
+@pytest.mark.parametrize("way", ["dies", "is refused", "talks nonsense"])
+def test_what_goes_wrong_with_a_connector_repeats_nothing_that_was_typed(
+    stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def invoke(**request: Any) -> Any:
+        said = request["Payload"].decode()
+        if way == "is refused":
+            raise ClientError(
+                {
+                    "Error": {"Code": "AccessDeniedException", "Message": said},
+                    "ResponseMetadata": {"HTTPStatusCode": 403},  # type: ignore[typeddict-item] # the rest is not read
+                },
+                "Invoke",
+            )
+        answer = {"Payload": io.BytesIO(said.encode())}
+        return answer | {"FunctionError": "Unhandled"} if way == "dies" else answer
+
+    link_id, token = stack.claimed(body(cardNumber="4242424242424242"))
+    monkeypatch.setattr(stack.connectors, "invoke", invoke)
+    stack.answer(token, {"username": NAME, "password": PASSWORD})
+    stack.work()
+    assert stack.get(link_id).json["error"]["code"] == "CONNECTION_FAILED"
+    assert_clean(output.text, NAME, PASSWORD, "4242424242424242")
+
+
+def test_what_was_typed_is_gone_when_it_was_used(stack: Stack) -> None:
+    link_id, token = stack.claimed(body(cardNumber="4242424242424242"))
+    stack.answer(token, {"username": "user_otp", "password": "pass_good"})
+    stack.work()
+    assert stack.client(token).json["status"] == "awaiting_input"
+    rows = {row["sk"].partition("#")[0] for row in stack.rows("SecretsTable") if row["pk"] == link_id}
+    assert rows == {sealing.ARGUMENTS, sealing.STATE}
+
+
+def test_a_failed_delivery_is_logged_without_its_address(
+    stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "path-canary-77"  # a canary
+    monkeypatch.setattr(webhook_sender, "_ask_system", lambda _: [])
+    link_id = stack.create(founding(webhookUrl=f"https://hook.example.com/{secret}")).json["linkId"]
+    stack.cancel(link_id)
+    monkeypatch.setattr(
+        webhook_sender, "send", lambda *_, **__: Outcome(duration_ms=1, error="dns", retry_after=secret)
+    )
+    stack.deliver()
+    assert "attempted" in output.text
+    assert_clean(output.text, secret)

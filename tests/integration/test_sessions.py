@@ -303,6 +303,31 @@ def test_a_client_token_opens_its_own_session_until_a_day_after_the_end(stack: S
     assert stack.client(token).status == 401
 
 
+def test_what_was_asked_is_not_kept_beyond_the_end(stack: Stack) -> None:
+    link_id, token = stack.claimed(link())
+    assert "challenge" in repr(stack.links())
+    stack.client(token, "POST /link/session/cancel")
+    assert stack.stored(link_id).session is not None
+    assert "challenge" not in repr(stack.links())
+
+
+def test_an_answer_that_came_second_is_not_kept(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, token = stack.claimed(link())
+    challenge = stack.client(token).json["challenge"]
+    put = store.put_secret
+
+    def overtaken(*row: Any) -> None:
+        put(*row)
+        monkeypatch.setattr(store, "put_secret", put)
+        assert stack.client(token, "POST /link/session/input", given).status == 202
+
+    given = {"challengeId": challenge["id"], "input": LOGIN}
+    monkeypatch.setattr(store, "put_secret", overtaken)
+    assert stack.client(token, "POST /link/session/input", given).status == 409
+    rows = [row["sk"] for row in stack.rows("SecretsTable") if row["sk"].startswith("input#")]
+    assert len(rows) == 1
+
+
 # --- Time ----------------------------------------------------------------------------------------
 
 

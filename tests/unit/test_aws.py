@@ -7,6 +7,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 
 from latchkey.adapters import aws
+from latchkey.domain import sessions
 
 
 class NotSentError(Exception):
@@ -52,3 +53,12 @@ def test_a_service_is_called_where_botocore_would_call_it(
     assert target(ours, service, region, call) == target(
         botocore.session.get_session(), service, region, call
     )
+
+
+def test_a_connector_is_called_once_and_waited_for_as_long_as_it_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    config: Any = aws.functions.__wrapped__().meta.config  # the stubs do not know what it holds
+    assert config.retries["total_max_attempts"] == 1  # a call may be a write
+    assert config.read_timeout >= sessions.MAX_CALL_SECONDS

@@ -1,6 +1,7 @@
 """Ids, claim codes and API keys."""
 
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -50,3 +51,36 @@ def test_a_derived_claim_code_belongs_to_one_key_and_one_idempotency_key() -> No
 )
 def test_what_is_no_link_id_is_told_without_a_look_up(text: str) -> None:
     assert not ids.is_link_id(text)
+
+
+LINK_ID = "link_" + "a" * 22
+
+
+@pytest.mark.parametrize(
+    ("make", "bits"),
+    [
+        (ids.new_claim_code, 128),
+        (lambda: ids.new_client_token(LINK_ID)[25:], 128),
+        (ids.new_message_id, 128),
+        (ids.new_token, 96),
+        (lambda: ids.new_api_key(livemode=False)[8:-6], 178),
+    ],
+)
+def test_what_must_be_unguessable_has_its_bits(make: Callable[[], str], bits: int) -> None:
+    """Of so many made, the largest fills the number of characters that the bits need."""
+    numbers = []
+    for _ in range(200):
+        text = make().rpartition("_")[2]
+        numbers.append(sum(BASE62.index(c) * 62**i for i, c in enumerate(reversed(text.swapcase()))))
+    assert len(set(numbers)) == 200
+    assert max(numbers).bit_length() >= bits - 1
+
+
+def test_a_digest_is_of_one_secret_one_purpose_and_one_message() -> None:
+    digests = {
+        ids.keyed_digest(secret, purpose, message)
+        for secret in ("a", "b")
+        for purpose in ("body", "cursor")
+        for message in (b"1", b"2")
+    }
+    assert len(digests) == 8

@@ -1,6 +1,7 @@
 """Webhook signatures, held against the standard's own library."""
 
 import base64
+import hmac
 import time
 
 import pytest
@@ -48,3 +49,17 @@ def test_any_body_and_time_is_signed_and_every_change_is_seen(body: bytes, times
     assert signing.headers(ID, timestamp, body, [secret])["webhook-signature"] == signature
     for other in [(ID + "a", timestamp, body), (ID, timestamp + 1, body), (ID, timestamp, body + b" ")]:
         assert signing.headers(*other, [secret])["webhook-signature"] != signature
+
+
+def test_a_secret_is_random_to_its_first_byte() -> None:
+    firsts = {base64.b64decode(signing.new_secret().removeprefix("whsec_"))[:4] for _ in range(20)}
+    assert len(firsts) == 20
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', '{"n":"Zürich"}'.encode(), b'{"n":1.0}', b'{"n":"\\u00fc"}'])
+def test_the_bytes_are_signed_and_not_what_they_mean(body: bytes) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    signature = signing.headers(ID, 1614265330, body, [secret])["webhook-signature"]
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = hmac.digest(key, f"{ID}.1614265330.".encode() + body, "sha256")
+    assert signature == "v1," + base64.b64encode(expected).decode()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from latchkey.adapters import store
+from latchkey.adapters import sealing, store
 from latchkey.domain.links import Link
 from tests.template import ROOT, resources, routes, template
 
@@ -252,3 +252,84 @@ def test_the_routes_are_the_published_ones() -> None:
         "GET /v1/providers",
         "GET /v1/providers/{integrationId}",
     }
+
+
+# --- Names that must match what the code does ------------------------------------------------------
+
+
+def test_sweep_runs_each_minute() -> None:
+    (event,) = FUNCTIONS["SweepFunction"]["Events"].values()
+    assert event["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    assert event["Properties"].get("State", "ENABLED") == "ENABLED"
+
+
+@pytest.mark.parametrize("name", ["LinksTable", "SealingKey"])
+def test_what_cannot_be_made_again_outlives_its_stack(name: str) -> None:
+    resource = template()["Resources"][name]
+    # What a failed first deployment made holds nothing yet.
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+# Which kinds of item each function touches, and for what it may seal and unseal.
+ITEMS = {
+    "CreateLink": {"key#*", "link_*"},
+    "GetLink": {"key#*", "link_*"},
+    "ListLinks": {"key#*"},
+    "CancelLink": {"key#*", "link_*"},
+    "GetProviders": {"key#*"},
+    "ClaimLink": {"link_*"},
+    "LinkStatus": {"link_*"},
+    "ClientSession": {"link_*"},
+    "LinkPage": {"link_*"},
+    "RunSession": {"link_*"},
+    "DeliverWebhook": {"link_*", "account#*", "host#*"},
+    "LinkDeliveries": {"key#*", "link_*"},
+    "WebhookSecret": {"key#*", "account#*"},
+    "Sweep": {"link_*"},
+}
+PURPOSES = {
+    ("CreateLink", "kms:GenerateDataKey"): {sealing.ARGUMENTS},
+    ("GetLink", "kms:Decrypt"): {sealing.EVENT},
+    ("CancelLink", "kms:GenerateDataKey"): {sealing.EVENT},
+    ("ClientSession", "kms:GenerateDataKey"): {sealing.INPUT, sealing.EVENT},
+    ("RunSession", "kms:GenerateDataKey"): {sealing.STATE, sealing.RESULT, sealing.EVENT},
+    ("RunSession", "kms:Decrypt"): {sealing.ARGUMENTS, sealing.INPUT, sealing.STATE, sealing.RESULT},
+    ("DeliverWebhook", "kms:GenerateDataKey"): {sealing.WEBHOOK_SECRET},
+    ("DeliverWebhook", "kms:Decrypt"): {sealing.EVENT, sealing.WEBHOOK_SECRET},
+    ("WebhookSecret", "kms:GenerateDataKey"): {sealing.WEBHOOK_SECRET},
+    ("WebhookSecret", "kms:Decrypt"): {sealing.WEBHOOK_SECRET},
+    ("Sweep", "kms:GenerateDataKey"): {sealing.EVENT},
+}
+
+
+def as_set(value: Any) -> set[str]:
+    return {value} if isinstance(value, str) else set(value)
+
+
+def test_each_function_reaches_the_items_and_purposes_that_its_code_uses() -> None:
+    """The local stack enforces neither condition."""
+    items: dict[str, set[str]] = {}
+    purposes: dict[tuple[str, str], set[str]] = {}
+    for role, statement in ALLOWED:
+        name = role.removesuffix("Role")
+        condition = statement.get("Condition", {})
+        if keys := condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys"):
+            items[name] = items.get(name, set()) | as_set(keys)
+        if "If" in condition:
+            allowed = condition["If"][1]["StringEquals"]["kms:EncryptionContext:purpose"]
+            for action in actions(statement):
+                purposes[name, action] = purposes.get((name, action), set()) | as_set(allowed)
+    assert items == ITEMS
+    assert purposes == PURPOSES
+
+
+CODE = [path for folder in ("layers/common/latchkey", "functions") for path in (ROOT / folder).rglob("*.py")]
+WRITTEN = "\n".join(path.read_text("utf-8") for path in CODE)
+
+
+@pytest.mark.parametrize("name", resources("AWS::CloudWatch::Alarm"))
+def test_an_alarm_watches_what_is_written_and_rings_above_its_threshold(name: str) -> None:
+    alarm = resources("AWS::CloudWatch::Alarm")[name]
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    if alarm["Namespace"] == "Latchkey":
+        assert f'"{alarm["MetricName"]}"' in WRITTEN

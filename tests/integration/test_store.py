@@ -1,0 +1,76 @@
+"""What the store promises of a write, whoever else writes and whatever is lost on the way."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from latchkey.adapters import aws, store
+from latchkey.domain.links import Link, Sealed
+from tests.integration.conftest import Stack, founding
+
+
+def made(stack: Stack) -> Link:
+    return stack.stored(stack.create(founding()).json["linkId"])
+
+
+def repeated(monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    """Each write is sent twice, as botocore does when the first answer is lost."""
+    client = aws.dynamodb()
+    send = getattr(client, operation)
+
+    def twice(**request: Any) -> Any:
+        send(**request)
+        return send(**request)
+
+    monkeypatch.setattr(client, operation, twice)
+
+
+@pytest.mark.parametrize(
+    "change", [{"updated_at": 5}, {"metadata": None}], ids=["that adds", "that takes away"]
+)
+def test_a_write_whose_answer_was_lost_finds_itself(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    link = made(stack)
+    repeated(monkeypatch, "update_item")
+    saved = store.save(link, replace(link, **change))
+    assert replace(saved, write_token="") == replace(link, write_token="", **change)
+
+
+def test_a_claim_whose_answer_was_lost_is_a_claim(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = stack.create(founding()).json
+    repeated(monkeypatch, "update_item")
+    assert stack.claim(link["claimCode"]).status == 200
+
+
+def test_who_comes_second_changes_nothing_and_learns_what_the_first_wrote(stack: Stack) -> None:
+    link = made(stack)
+    first = store.save(link, replace(link, updated_at=5))
+    with pytest.raises(store.SupersededError) as second:
+        store.save(link, replace(link, updated_at=6))
+    assert second.value.link == first == stack.stored(link.link_id)
+
+
+@pytest.mark.usefixtures("stack")
+def test_of_two_first_secrets_one_is_kept() -> None:
+    ours, theirs = Sealed(b"ours", b"k"), Sealed(b"theirs", b"k")
+    assert store.put_account_secrets("acme", ours, instead_of=None)
+    assert not store.put_account_secrets("acme", theirs, instead_of=None)
+    assert store.get_account_secrets("acme") == ours
+    assert store.put_account_secrets("acme", theirs, instead_of=ours)
+    assert not store.put_account_secrets("acme", ours, instead_of=ours)
+    assert store.get_account_secrets("acme") == theirs
+
+
+def test_what_was_just_written_is_read(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[dict[str, Any]] = []
+    read = aws.dynamodb().get_item
+
+    def spy(**request: Any) -> Any:
+        requests.append(request)
+        return read(**request)
+
+    monkeypatch.setattr(aws.dynamodb(), "get_item", spy)
+    stack.get(stack.create(founding()).json["linkId"])
+    assert [request["ConsistentRead"] for request in requests] == [True, True]
