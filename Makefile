@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench \
-	load costs due fairness mutants deploy lock
+	load costs due fairness mutants schemas deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -69,6 +69,9 @@ test: check build .local/emulator/.ready chromium ## Everything: check, handlers
 
 screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
 	@$(LOCAL) tests.e2e.screenshots
+
+schemas: .venv/.ready ## Write openapi.json anew from the models
+	@$(LOCAL) schemas.wire
 
 mutants: .venv/.ready ## Plant small faults, one at a time, and print those that no test notices
 	@$(LOCAL) tests.mutants

@@ -13,9 +13,9 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from latchkey.adapters import sealing, store
-from latchkey.domain import ids
+from latchkey.domain import ids, views
 from latchkey.domain.links import Link, Operation, Sealed, Session, Webhook, ended
-from latchkey.services import end_link, webhook_secrets
+from latchkey.services import webhook_secrets
 from tests.template import environment, resources
 
 ROOT = Path(__file__).parent.parent
@@ -175,7 +175,7 @@ def complete() -> Link:
         ]
     }
     last = ended(replace(link, session=Session(NOW, NEVER, bytes(32)), secrets=False), "complete", NOW)
-    sealed = _sealed(end_link.event_body(last, result), link.link_id, sealing.EVENT)
+    sealed = _sealed(views.event_body(last, result), link.link_id, sealing.EVENT)
     attempt = {"attempt": 1, "at": NOW, "durationMs": 120, "statusCode": 204}
     webhook = Webhook("msg_" + "0" * 22, "delivered", 1)
     return replace(last, event=sealed, webhook=webhook, deliveries=(attempt,))

@@ -1,16 +1,21 @@
 """Every answer of the API, as strict models: they judge real answers in the tests and make openapi.json.
 
-`python -m schemas.wire` writes openapi.json. No function imports this: pydantic would take a third of
+`make schemas` writes openapi.json. No function imports this: pydantic would take a third of
 a cold start.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from latchkey.domain import links
+from latchkey.domain.catalogue import providers
+from latchkey.domain.views import event_body
 
 HERE = Path(__file__).parent
 
@@ -20,10 +25,73 @@ ClaimCode = Annotated[
     str, Field(pattern=r"^clm_[A-Za-z0-9_-]{22,}$", examples=["clm_5uYhR2cGtE9oLxAqBv1NwM"])
 ]
 SessionId = Annotated[str, Field(pattern=r"^sess_[A-Za-z0-9_-]{16,}$")]
-Time = Annotated[int, Field(ge=0, description="Milliseconds since 1970-01-01 UTC", examples=[1704067200000])]
+# Without the format, clients in Go, Java, C# and others read 32 bits.
+Time = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="Milliseconds since 1970-01-01 UTC",
+        examples=[1704067200000],
+        json_schema_extra={"format": "int64"},
+    ),
+]
 Count = Annotated[int, Field(ge=0)]
-Action = Literal["read", "write"]
-LinkState = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
+Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+
+# Named, so that clients that are made of openapi.json have each once. They may grow.
+type Action = Literal["read", "write"]
+type LinkStatus = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
+type OperationStatus = Literal["pending", "running", "succeeded", "failed", "skipped", "unknown"]
+type SessionStatus = Literal["awaiting_input", "running", "complete", "failed", "canceled"]
+type WebhookStatus = Literal["none", "pending", "delivered", "exhausted"]
+type ChallengeType = Literal["login", "otp", "choice"]
+type EventType = Literal["link.complete", "link.failed", "link.expired", "link.canceled"]
+type LinkErrorCode = Literal[
+    "LOGIN_FAILED",
+    "USER_CANCELED",
+    "CLIENT_TIMEOUT",
+    "AUTOMATION_ERROR",
+    "RESULT_VALIDATION_ERROR",
+    "CONNECTION_FAILED",
+    "OUTCOME_UNKNOWN",
+    "INTERNAL_ERROR",
+]
+type DeliveryErrorCode = Literal[
+    "invalid_url",
+    "dns",
+    "blocked_address",
+    "connect",
+    "tls",
+    "timeout",
+    "disconnected",
+    "protocol",
+    "too_large",
+]
+type ErrorCode = Literal[
+    "validation_failed",
+    "unauthorized",
+    "not_found",
+    "conflict",
+    "gone",
+    "too_large",
+    "unsupported_media_type",
+    "idempotency_key_reused",
+    "rate_limited",
+    "internal",
+    "unavailable",
+]
+type IssueCode = Literal[
+    "required",
+    "type",
+    "format",
+    "range",
+    "unknown_field",
+    "unknown_integration",
+    "unknown_resource",
+    "unknown_action",
+    "schema",
+    "json",
+]
 
 
 class Model(BaseModel):
@@ -50,28 +118,19 @@ class CreatedLink(Model):
         description="What the client SDK starts from; it holds the claim code.",
     )
     # A default_factory leaves a field out of `required` and still refuses null.
-    return_url: str = Field(default_factory=str, description="As given, with linkId in its query.")
+    return_url: Url = Field(default_factory=str, description="As given, with linkId in its query.")
     expires_at: Time
     created_at: Time
 
 
 class OperationProgress(Operation):
-    status: Literal["pending", "running", "succeeded", "failed", "skipped", "unknown"]
+    status: OperationStatus
 
 
 class SessionFailure(Model):
     """Why a link failed, or what is not known of one that was canceled."""
 
-    code: Literal[
-        "LOGIN_FAILED",
-        "USER_CANCELED",
-        "CLIENT_TIMEOUT",
-        "AUTOMATION_ERROR",
-        "RESULT_VALIDATION_ERROR",
-        "CONNECTION_FAILED",
-        "OUTCOME_UNKNOWN",
-        "INTERNAL_ERROR",
-    ]
+    code: LinkErrorCode
     reason: str | None = Field(description="What the connector said of it, in one word.")
 
 
@@ -83,7 +142,7 @@ class LinkFailure(SessionFailure):
 
 
 class WebhookState(Model):
-    status: Literal["none", "pending", "delivered", "exhausted"]
+    status: WebhookStatus
     attempts: Count
     next_attempt_at: Time | None
 
@@ -103,12 +162,12 @@ class ListedLink(Model):
     link_id: LinkId
     integration_id: str
     operations: Annotated[list[OperationProgress], Field(min_length=1, max_length=20)]
-    status: LinkState
+    status: LinkStatus
     livemode: bool
     debug: bool
     external_user_id: str | None
     metadata: dict[str, str] | None
-    return_url: str | None
+    return_url: Url | None
     session_id: SessionId | None
     error: LinkFailure | None
     webhook: WebhookState
@@ -165,14 +224,14 @@ class ClaimedLink(Model):
     expires_at: Time = Field(description="The end of the session.")
     integration: Integration
     operations: Annotated[list[DescribedOperation], Field(min_length=1, max_length=20)]
-    return_url: str | None
+    return_url: Url | None
 
 
-class LinkStatus(Model):
+class LinkStanding(Model):
     """How a link stands, for whoever has its claim code."""
 
     link_id: LinkId
-    status: LinkState
+    status: LinkStatus
     error: SessionFailure | None
     expires_at: Time = Field(description="The end of the session; of a link without one, its own expiry.")
     completed_at: Time | None
@@ -182,7 +241,7 @@ class Challenge(Model):
     """What the user is asked."""
 
     id: str
-    type: Literal["login", "otp", "choice"]
+    type: ChallengeType
     title: str
     # Not the name `schema`, which the base class has.
     fields: dict[str, JsonValue] = Field(
@@ -195,12 +254,12 @@ class Session(Model):
 
     session_id: SessionId
     link_id: LinkId
-    status: Literal["awaiting_input", "running", "complete", "failed", "canceled"]
+    status: SessionStatus
     integration: Integration
     challenge: Challenge | None
     operations: Annotated[list[DescribedProgress], Field(min_length=1, max_length=20)]
     error: SessionFailure | None
-    return_url: str | None
+    return_url: Url | None
     expires_at: Time
 
     @model_validator(mode="after")
@@ -242,20 +301,7 @@ class Delivery(Model):
     at: Time
     duration_ms: Count
     status_code: int | None
-    error: (
-        Literal[
-            "invalid_url",
-            "dns",
-            "blocked_address",
-            "connect",
-            "tls",
-            "timeout",
-            "disconnected",
-            "protocol",
-            "too_large",
-        ]
-        | None
-    )
+    error: DeliveryErrorCode | None
 
 
 class Deliveries(Model):
@@ -294,47 +340,58 @@ class Issue(Model):
 
     path: str = Field(description="Dotted, with array indexes; empty for the whole body.")
     message: str
-    code: Literal[
-        "required",
-        "type",
-        "format",
-        "range",
-        "unknown_field",
-        "unknown_integration",
-        "unknown_resource",
-        "unknown_action",
-        "schema",
-        "json",
-    ]
+    code: IssueCode
 
 
-class Error(Model):
+class ApiError(Model):
     """A refusal or failure."""
 
     error: str
-    code: Literal[
-        "validation_failed",
-        "unauthorized",
-        "not_found",
-        "conflict",
-        "gone",
-        "too_large",
-        "unsupported_media_type",
-        "idempotency_key_reused",
-        "rate_limited",
-        "internal",
-        "unavailable",
-    ]
+    code: ErrorCode
     request_id: str = Field(min_length=1, description="The X-Request-Id of this answer.")
     issues: Annotated[list[Issue], Field(min_length=1, max_length=1000)] = Field(
         default_factory=list, description="With validation_failed: everything that is wrong with the request."
     )
 
     @model_validator(mode="after")
-    def _issues_with_validation_failed_only(self) -> "Error":
+    def _issues_with_validation_failed_only(self) -> "ApiError":
         if ("issues" in self.model_fields_set) != (self.code == "validation_failed"):
             raise ValueError("issues are there exactly when code is validation_failed")
         return self
+
+
+class AnyError(Model):
+    """A refusal or failure of the service, or of the gateway before it, which says `message` alone."""
+
+    error: str = Field(default_factory=str)
+    code: ErrorCode = Field(default_factory=lambda: "internal")
+    request_id: str = Field(default_factory=str)
+    message: str = Field(default_factory=str)
+
+
+class EventData(Model):
+    """How a link ended; what has no value is null."""
+
+    link_id: LinkId
+    status: Literal["complete", "failed", "expired", "canceled"]
+    integration_id: str
+    external_user_id: str | None
+    metadata: dict[str, str] | None
+    livemode: bool
+    result: dict[str, JsonValue] | None = Field(description="As the link has it.")
+    error: LinkFailure | None
+    created_at: Time
+    completed_at: Time
+
+
+class Event(Model):
+    """The body of a webhook: the same bytes in each attempt."""
+
+    type: EventType
+    timestamp: str = Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", json_schema_extra={"format": "date-time"}
+    )
+    data: EventData
 
 
 class GatewayError(Model):
@@ -345,7 +402,7 @@ class GatewayError(Model):
 
 MODELS = (
     *(CreatedLink, Link, Links, Deliveries, Redelivery, WebhookSecrets, NewSecret),
-    *(ClaimedLink, LinkStatus, Session, Providers, Provider, Error, GatewayError),
+    *(ClaimedLink, LinkStanding, Session, Providers, Provider, ApiError, GatewayError, AnyError, Event),
 )
 
 EXAMPLES: dict[type[Model], dict[str, Any]] = {
@@ -383,7 +440,7 @@ EXAMPLES: dict[type[Model], dict[str, Any]] = {
         "completedAt": None,
         "expiresAt": 1704081600000,
     },
-    Error: {
+    ApiError: {
         "error": "Validation failed",
         "code": "validation_failed",
         "requestId": "JKJaXmPLvHcESHA=",
@@ -408,18 +465,40 @@ def openapi() -> dict[str, Any]:
         schema_generator=_Untitled,
     )
     schemas: dict[str, Any] = definitions["$defs"]
+    for schema in schemas.values():
+        if "properties" in schema:
+            schema["additionalProperties"] = True  # a member that is added breaks no client
     for model, example in EXAMPLES.items():
         schemas[model.__name__]["examples"] = [example]
     for name in ("create_link_request", "rotate_secret_request", "claim_request", "session_input_request"):
         request = _file(f"{name}.json")
-        schemas[request["title"]] = request
-    return {
+        schemas[request.pop("title")] = _published(request)
+    schemas["RequestedOperation"] = schemas["CreateLinkRequest"]["properties"]["operations"]["items"]
+    schemas["CreateLinkRequest"]["properties"]["operations"]["items"] = _schema("RequestedOperation")
+    schemas |= _catalogue()
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Latchkey",
             "version": "1",
             "description": "Connects a user's account at another company and works with it for the user.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "contact": {"name": "Whoever deployed it"},
         },
+        "servers": [
+            {
+                "url": "{address}",
+                "description": "A deployment of your own",
+                "variables": {
+                    "address": {
+                        "default": "https://latchkey.example.net",
+                        "description": "What the deployment printed as its ApiUrl",
+                    }
+                },
+            }
+        ],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "webhooks": _webhooks(),
         "security": [{"apiKey": []}],
         "paths": {
             "/v1/links": {
@@ -532,7 +611,7 @@ def openapi() -> dict[str, Any]:
                     "requestBody": {"required": True, "content": _json("ClaimRequest")},
                     "responses": {
                         "200": _answer(
-                            "How it stands", "LinkStatus", "Cache-Control", "Access-Control-Allow-Origin"
+                            "How it stands", "LinkStanding", "Cache-Control", "Access-Control-Allow-Origin"
                         ),
                         **_errors(400, 404, 413, 415),
                     },
@@ -617,32 +696,180 @@ def openapi() -> dict[str, Any]:
                 "WWW-Authenticate": _header("Bearer"),
             },
             "responses": {
-                "400": _answer("The request does not fit; every issue is listed", "Error", "Cache-Control"),
+                "400": _answer(
+                    "The request does not fit; every issue is listed", "ApiError", "Cache-Control"
+                ),
                 "401": _answer(
-                    "No valid API key or client token", "Error", "Cache-Control", "WWW-Authenticate"
+                    "No valid API key or client token", "ApiError", "Cache-Control", "WWW-Authenticate"
                 ),
-                "404": _answer("Unknown, or not this account's in this mode", "Error", "Cache-Control"),
-                "409": _answer("It does not go with the present state", "Error", "Cache-Control"),
-                "410": _answer("Expired or canceled before a claim", "Error", "Cache-Control"),
-                "413": _answer("The body is over 256 KiB", "Error", "Cache-Control"),
+                "404": _perhaps_the_gateways("Unknown, or not this account's in this mode"),
+                "409": _answer("It does not go with the present state", "ApiError", "Cache-Control"),
+                "410": _answer("Expired or canceled before a claim", "ApiError", "Cache-Control"),
+                "413": _perhaps_the_gateways("The body is over 256 KiB"),
                 "415": _answer(
-                    "The body is not sent as application/json, or is encoded", "Error", "Cache-Control"
+                    "The body is not sent as application/json, or is encoded", "ApiError", "Cache-Control"
                 ),
-                "422": _answer("The Idempotency-Key came with another body before", "Error", "Cache-Control"),
-                "429": {
-                    "description": "Too many requests",
-                    "content": {
-                        "application/json": {"schema": {"anyOf": [_schema("Error"), _schema("GatewayError")]}}
-                    },
-                },
-                "500": _answer("A fault of ours", "Error", "Cache-Control"),
-                "503": _answer(
-                    "A store is throttled or out of reach; try again", "Error", "Cache-Control", "Retry-After"
+                "422": _answer(
+                    "The Idempotency-Key came with another body before", "ApiError", "Cache-Control"
+                ),
+                "429": _perhaps_the_gateways("Too many requests", "Retry-After"),
+                "500": _perhaps_the_gateways("A fault of ours"),
+                "503": _perhaps_the_gateways(
+                    "A store is throttled or out of reach; try again", "Retry-After"
                 ),
                 "Gateway": {"description": "Refused by the gateway", "content": _json("GatewayError")},
             },
             "schemas": dict(sorted(schemas.items())),
         },
+    }
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["tags"] = [_tag(path)]
+            operation["description"] = DESCRIPTIONS[operation["operationId"]]
+    return document
+
+
+def _tag(path: str) -> str:
+    if path.startswith("/link/"):
+        return "Client"
+    if path.startswith("/v1/providers"):
+        return "Catalogue"
+    return "Webhooks" if re.search("webhook|deliver", path) else "Links"
+
+
+DESCRIPTIONS = {
+    "listLinks": "Follow nextCursor to see every link once. Without results: read a link for its own.",
+    "createLink": "Makes a record only: a session begins when the user opens appClipUrl and claims the link.",
+    "getLink": "Its state, each operation's, its result or its error, and how its webhook stands.",
+    "cancelLink": "A write that was running may have happened: then error is OUTCOME_UNKNOWN.",
+    "listDeliveries": "Oldest first, those that were asked for included; the newest hundred.",
+    "redeliver": "One more attempt beside the schedule, for 30 days after the link's end.",
+    "readWebhookSecrets": "At most two are valid, newest first; both modes of an account share them.",
+    "rotateWebhookSecret": "Both secrets sign until the overlap ends.",
+    "claimLink": "Of many claims one wins. The answer's clientToken opens the session.",
+    "readStatus": "Claims nothing. Answers until 24 hours after the link's end.",
+    "readSession": "What is asked now, and how far the operations are. Never a result.",
+    "answerChallenge": "By the schema of the challenge.",
+    "cancelSession": "A write that was running may have happened: then error is OUTCOME_UNKNOWN.",
+    "listProviders": "Each operation with the JSON Schema of its arguments and of its result.",
+    "getProvider": "Each operation with the JSON Schema of its arguments and of its result.",
+}
+
+
+TAGS = {
+    "Links": "What a caller makes and reads.",
+    "Webhooks": "How the caller is told, and by which secrets.",
+    "Catalogue": "What is on offer.",
+    "Client": "What the user's device does, with the claim code or the session's token.",
+}
+
+
+def _published(schema: Any) -> Any:
+    """A request's schema for clients: titles, which would become names of classes, are descriptions.
+
+    The descriptions that are there end the sentence of an issue. A default is told there too: as a keyword
+    it would make the member one that clients have to send.
+    """
+    if isinstance(schema, list):
+        return [_published(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made: dict[str, Any] = {
+        name: {key: _published(value) for key, value in member.items()}
+        if name == "properties"
+        else _published(member)
+        for name, member in schema.items()
+        if name not in ("title", "default")
+    }
+    if "title" in schema:
+        made["description"] = f"{schema['title']}: {schema.get('description', '')}".removesuffix(": ")
+        if "default" in schema:
+            made["description"] += f"; {json.dumps(schema['default'])} if it is left out"
+    return made
+
+
+def _catalogue() -> dict[str, Any]:
+    """The arguments and results of the catalogue, each once: by resource and action, and where integrations
+    differ, by integration."""
+    found: dict[str, dict[str, Any]] = {}
+    for provider in providers().values():
+        for resource, actions in provider.resources.items():
+            for action, operation in actions.items():
+                for part in ("arguments", "result"):
+                    if schema := getattr(operation, part):
+                        name = f"{resource[0].upper()}{resource[1:]}{action.capitalize()}{part.capitalize()}"
+                        found.setdefault(name, {})[provider.id] = schema
+    named = {}
+    for name, schemas in found.items():
+        first, *others = schemas.values()
+        if all(other == first for other in others):
+            named[name] = first
+        else:
+            named |= {f"{provider.capitalize()}{name}": schema for provider, schema in schemas.items()}
+    return {name: _published(schema) for name, schema in named.items()}
+
+
+def _webhooks() -> dict[str, Any]:
+    """One for each type of event, with the body that a link of that end makes."""
+    headers = {
+        "webhook-id": "The event's id, the same in each attempt",
+        "webhook-timestamp": "When this attempt began, in seconds",
+        "webhook-signature": "v1,BASE64 over id.timestamp.body; two of them while two secrets are valid",
+    }
+    return {
+        kind: {
+            "post": {
+                "operationId": "on" + kind.title().replace(".", ""),
+                "summary": f"A link ended: {kind.partition('.')[2]}",
+                "description": "Sent until it is answered with 2xx, ten times over 75 hours; 410 stops it.",
+                "tags": ["Webhooks"],
+                "security": [],
+                "parameters": [
+                    _header_parameter(name, text, {"type": "string"}) | {"required": True}
+                    for name, text in headers.items()
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _schema("Event"), "example": example}},
+                },
+                "responses": {
+                    "2XX": {"description": "It is yours now"},
+                    "410": {"description": "No more attempts are wanted"},
+                },
+            }
+        }
+        for kind, example in event_examples().items()
+    }
+
+
+def event_examples() -> dict[str, Any]:
+    """An event of each type, made as real ones are."""
+    at = 1704067200000
+    link = links.Link(
+        link_id="link_3Jb7sXyQm0KfT4ZpWn8VdC",
+        owner="acme#test",
+        livemode=False,
+        integration_id="tmobile",
+        operations=(links.Operation("paymentMethod", "read"),),
+        status="active",
+        base_url="https://appclip.example.com",
+        created_at=at,
+        updated_at=at,
+        expires_at=at + 14_400_000,
+        write_token="-",  # noqa: S106 # not part of an event
+        external_user_id="user_123",
+        metadata={"plan": "pro"},
+    )
+    result = providers()["tmobile"].resources["paymentMethod"]["read"].result["examples"][0]
+    ends = {
+        "complete": (None, result),
+        "failed": ("LOGIN_FAILED", None),
+        "expired": (None, None),
+        "canceled": (None, None),
+    }
+    return {
+        f"link.{status}": json.loads(event_body(links.ended(link, status, at + 60_000, code), data))
+        for status, (code, data) in ends.items()
     }
 
 
@@ -669,6 +896,15 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _answer(description: str, schema: str, *headers: str) -> dict[str, Any]:
     return {"description": description, "headers": _headers(*headers), "content": _json(schema)}
+
+
+def _perhaps_the_gateways(description: str, *headers: str) -> dict[str, Any]:
+    """A failure that the gateway may have answered in place of a function, without the headers of one."""
+    optional = {
+        name: {"description": "From the service, not from the gateway", "schema": {"type": "string"}}
+        for name in ("X-Request-Id", "Cache-Control", *headers)
+    }
+    return {"description": description, "headers": optional, "content": _json("AnyError")}
 
 
 def _cacheable(description: str, schema: str) -> dict[str, Any]:

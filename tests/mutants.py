@@ -342,7 +342,7 @@ MUTANTS = [
         f"{SERVICES}/run_session.py",
         "for used in (session.state_row, session.input_row):",
         "for used in (session.state_row,):",
-        SESSIONS,
+        LEAKS,
     ),
     mutant(
         "a result that comes after the session's end counts",

@@ -16,6 +16,7 @@ class Receiver:
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # headers in lower case, body
     at: list[float] = field(default_factory=list)
     hangs: bool = False  # until `over`
+    takes: float = 0.0  # seconds for each answer
     over: Event = field(default_factory=Event)
 
 
@@ -28,8 +29,8 @@ def receiving(*answers: int) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"]))
             receiver.at.append(time.time())
             receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            if receiver.hangs:
-                receiver.over.wait(20)
+            if receiver.hangs or receiver.takes:
+                receiver.over.wait(receiver.takes or 20)
             self.send_response(receiver.answers.pop(0) if receiver.answers else 204)
             self.end_headers()
 

@@ -77,7 +77,7 @@ def test_a_live_key_needs_a_live_connector(deployed: Deployed) -> None:
 def test_a_bad_request_is_told_everything_at_once(api: Api) -> None:
     answer = api.create(founding(expiresIn=0, webhookUrl="x", operations=[]))
     assert answer.status == 400
-    wire.Error.model_validate_json(answer.text)
+    wire.ApiError.model_validate_json(answer.text)
     assert {issue["path"] for issue in answer.json["issues"]} == {"expiresIn", "webhookUrl", "operations"}
     assert api.create(b"{").status == 400
     assert api.create(b" " * 262_145).status == 413

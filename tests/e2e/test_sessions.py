@@ -136,7 +136,7 @@ def test_get_and_head_never_claim(api: Api) -> None:
 def test_a_code_that_opens_nothing_is_refused(api: Api) -> None:
     for code, status in (("clm_0000000000000000000000", 404), ("", 404), (5, 400)):
         answer = Api(api.url, "").request("POST", "/link/claim", {"code": code})
-        wire.Error.model_validate_json(answer.text)
+        wire.ApiError.model_validate_json(answer.text)
         assert answer.status == status
 
 
@@ -267,7 +267,7 @@ def test_a_page_of_any_origin_sees_the_link_from_its_making_to_its_end(api: Api)
     def status() -> Any:
         answer = api.status(code, **origin)
         assert (answer.status, answer.headers.get_all("Access-Control-Allow-Origin")) == (200, ["*"])
-        wire.LinkStatus.model_validate_json(answer.text)
+        wire.LinkStanding.model_validate_json(answer.text)
         return answer.json["status"]
 
     asked = api.request(

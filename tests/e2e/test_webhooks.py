@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -162,3 +163,31 @@ def test_no_secret_of_a_whole_life_is_printed_stored_or_queued(deployed: Deploye
             assert text not in printed, canary
             assert text not in stored, canary
     assert f'"{code}"' not in printed
+
+
+def end_links(api: Api, url: str, count: int) -> float:
+    """End so many links that send their events to a URL, at once; returns when the last had ended."""
+    body = link(READ, webhookUrl=url)
+    with ThreadPoolExecutor(8) as pool:
+        links = list(pool.map(lambda _: api.create(body).json["linkId"], range(count)))
+        list(pool.map(api.cancel, links))
+    return time.time()
+
+
+def test_a_receiver_that_takes_its_time_gets_all_that_ended_at_once(deployed: Deployed) -> None:
+    with receiving() as receiver:
+        receiver.takes = 1.0
+        ended = end_links(deployed.api, receiver.url, 100)
+        eventually(lambda: len(receiver.got) == 100, 60)
+    assert max(receiver.at) - ended < 40
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 100
+
+
+def test_one_accounts_events_do_not_wait_for_anothers_at_the_same_host(deployed: Deployed) -> None:
+    with receiving() as receiver:
+        receiver.takes = 13.0
+        end_links(deployed.api, receiver.url, 40)
+        eventually(lambda: len(receiver.got) == 5, 20)
+        ended = end_links(deployed.other, receiver.url, 5)
+        eventually(lambda: len(receiver.got) == 10, 12)
+        assert max(receiver.at[5:10]) - ended < 10

@@ -42,7 +42,7 @@ ANSWERS: dict[tuple[str, int], type[wire.Model]] = {
     ("GET /v1/webhook-secret", 200): wire.WebhookSecrets,
     ("POST /v1/webhook-secret/rotate", 200): wire.NewSecret,
     ("POST /link/claim", 200): wire.ClaimedLink,
-    ("POST /link/status", 200): wire.LinkStatus,
+    ("POST /link/status", 200): wire.LinkStanding,
     ("GET /link/session", 200): wire.Session,
     ("POST /link/session/input", 202): wire.Session,
     ("POST /link/session/cancel", 200): wire.Session,
@@ -224,7 +224,7 @@ class Stack:
         assert raw["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
         answer = Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
         if answer.status not in (204, 304):
-            model = ANSWERS.get((event["routeKey"], answer.status), wire.Error)
+            model = ANSWERS.get((event["routeKey"], answer.status), wire.ApiError)
             model.model_validate_json(answer.text)
         return answer
 

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import jsonschema
@@ -293,7 +293,7 @@ def test_a_new_integration_is_a_new_file() -> None:
 
 
 def test_the_committed_openapi_document_is_the_current_one() -> None:
-    """If this fails: `.venv/bin/python -m schemas.wire`."""
+    """If this fails: `make schemas`."""
     assert (SCHEMAS / "openapi.json").read_text(encoding="utf-8") == wire.document()
 
 
@@ -335,10 +335,81 @@ def test_models_accept_their_example_and_nothing_more(model: type[wire.Model]) -
         (wire.CreatedLink, {"operations": [{"resource": "a", "action": "read", "arguments": {}}]}),
         (wire.Link, {"timeline": []}),
         (wire.Link, {"debug": True}),
-        (wire.Error, {"code": "unauthorized"}),
-        (wire.Error, {"issues": []}),
+        (wire.ApiError, {"code": "unauthorized"}),
+        (wire.ApiError, {"issues": []}),
     ],
 )
 def test_models_refuse_a_damaged_answer(model: type[wire.Model], change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         model.model_validate(copy.deepcopy(wire.EXAMPLES[model]) | change)
+
+
+def published() -> tuple[dict[str, Any], dict[str, Any]]:
+    document = wire.openapi()
+    return document, document["components"]["schemas"]
+
+
+def test_a_time_has_64_bits_for_every_client() -> None:
+    _, schemas = published()
+    times = [
+        schema
+        for model in schemas.values()
+        for name, schema in model.get("properties", {}).items()
+        if name.endswith("At") or name == "at"
+    ]
+    assert len(times) > 10
+    for schema in times:
+        (number,) = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+        assert (number["type"], number["format"]) == ("integer", "int64")
+
+
+def test_answers_are_open_and_requests_are_closed_and_need_nothing_that_has_a_default() -> None:
+    document, schemas = published()
+    for name, schema in schemas.items():
+        if "properties" in schema and not name.endswith(("Arguments", "Result")):
+            request = name.endswith("Request") or name == "RequestedOperation"
+            assert schema["additionalProperties"] is not request, name
+    assert '"default": ' not in json.dumps([schemas[name] for name in schemas if name.endswith("Request")])
+    assert schemas["RequestedOperation"]["properties"]["arguments"]["additionalProperties"] is True
+    assert schemas["SessionInputRequest"]["properties"]["input"]["additionalProperties"] is True
+    for operation in (o for methods in document["paths"].values() for o in methods.values()):
+        assert {"operationId", "summary", "description", "tags"} <= operation.keys()
+        for status in ("404", "413", "429", "500", "503"):
+            if answer := operation["responses"].get(status):
+                shared = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+                assert shared["content"]["application/json"]["schema"]["$ref"].endswith("/AnyError")
+
+
+def test_nothing_is_named_by_a_sentence_or_a_number() -> None:
+    _, schemas = published()
+    for name, schema in schemas.items():
+        assert name.isalpha()
+        assert name != "Error"
+        assert " " not in json.dumps([part["title"] for part in objects(schema) if "title" in part]).replace(
+            ", ", ""
+        )
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects(part)
+
+
+def test_each_published_example_fits_its_schema_by_an_independent_judge() -> None:
+    document, schemas = published()
+    found = [(name, example) for name, schema in schemas.items() for example in schema.get("examples", ())]
+    for webhook in document["webhooks"].values():
+        found.append(("Event", webhook["post"]["requestBody"]["content"]["application/json"]["example"]))
+    assert len(found) > 10
+    for name, example in found:
+        judged = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(judged).validate(example)
+
+
+def test_each_type_of_event_has_an_example_that_is_one() -> None:
+    examples = wire.event_examples()
+    assert set(examples) == set(get_args(wire.EventType.__value__))
+    for kind, example in examples.items():
+        assert wire.Event.model_validate_json(json.dumps(example)).type == kind

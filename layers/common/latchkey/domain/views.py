@@ -182,3 +182,29 @@ def _timeline(link: Link) -> list[dict[str, Any]]:
             step["operationIndex"] = link.error.operation_index
         steps.append(step)
     return steps[:MAX_STEPS]
+
+
+def event_body(link: Link, result: dict[str, Any] | None) -> bytes:
+    """The webhook's body for the link in its end state."""
+    assert link.completed_at is not None
+    data = {
+        "linkId": link.link_id,
+        "status": link.status,
+        "integrationId": link.integration_id,
+        "externalUserId": link.external_user_id,
+        "metadata": link.metadata,
+        "livemode": link.livemode,
+        "result": result,
+        "error": error_view(link.error),
+        "createdAt": link.created_at,
+        "completedAt": link.completed_at,
+    }
+    event = {"type": f"link.{link.status}", "timestamp": _iso(link.completed_at), "data": data}
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _iso(at: int) -> str:
+    from datetime import UTC, datetime
+
+    moment = datetime.fromtimestamp(at / 1000, UTC).replace(microsecond=at % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

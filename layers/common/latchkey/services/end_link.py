@@ -4,7 +4,6 @@ A crash after that write loses nothing: the link stays due until its secrets are
 is delivered, and sweep finds it.
 """
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from latchkey.adapters import queues, sealing, store, telemetry
 from latchkey.domain import ids
 from latchkey.domain.errors import ConflictError
 from latchkey.domain.links import OPEN, Link, Webhook, as_of, ended, interrupted, noted
-from latchkey.domain.views import error_view
+from latchkey.domain.views import event_body
 
 # Of an event's body. An item holds 400 KB: the body, metadata once more (at most 108 KB), and some 20 KB.
 MAX_EVENT_BYTES = 256 * 1024
@@ -84,29 +83,3 @@ def delete_secrets(link: Link) -> None:
 def fits(link: Link, result: dict[str, Any], now: int) -> bool:
     """Whether the link can end at `now` with the result."""
     return len(event_body(ended(link, "complete", now), result)) <= MAX_EVENT_BYTES
-
-
-def event_body(link: Link, result: dict[str, Any] | None) -> bytes:
-    """The webhook's body for the link in its end state."""
-    assert link.completed_at is not None
-    data = {
-        "linkId": link.link_id,
-        "status": link.status,
-        "integrationId": link.integration_id,
-        "externalUserId": link.external_user_id,
-        "metadata": link.metadata,
-        "livemode": link.livemode,
-        "result": result,
-        "error": error_view(link.error),
-        "createdAt": link.created_at,
-        "completedAt": link.completed_at,
-    }
-    event = {"type": f"link.{link.status}", "timestamp": _iso(link.completed_at), "data": data}
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _iso(at: int) -> str:
-    from datetime import UTC, datetime
-
-    moment = datetime.fromtimestamp(at / 1000, UTC).replace(microsecond=at % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
