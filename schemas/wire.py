@@ -475,7 +475,15 @@ def openapi() -> dict[str, Any]:
         schemas[request.pop("title")] = _published(request)
     schemas["RequestedOperation"] = schemas["CreateLinkRequest"]["properties"]["operations"]["items"]
     schemas["CreateLinkRequest"]["properties"]["operations"]["items"] = _schema("RequestedOperation")
-    schemas |= _catalogue()
+    catalogue = _catalogue()
+    # What the catalogue has today. It binds nobody, because an integration that is added has others.
+    for holder, member, part in (
+        ("RequestedOperation", "arguments", "Arguments"),
+        ("Link", "result", "Result"),
+    ):
+        known = [_schema(name) for name in catalogue if name.endswith(part)]
+        schemas[holder]["properties"][member]["contentSchema"] = {"anyOf": known}
+    schemas |= catalogue
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -692,7 +700,6 @@ def openapi() -> dict[str, Any]:
                 "Idempotent-Replayed": _header(
                     "true when an earlier request with this key made the link.", required=False
                 ),
-                "Retry-After": _header("Seconds to wait before the next try."),
                 "WWW-Authenticate": _header("Bearer"),
             },
             "responses": {

@@ -87,6 +87,17 @@ def test_filters_look_at_links_as_they_are_now(stack: Stack) -> None:
     assert walk(stack, integrationId="no such") == []
 
 
+def test_a_link_changes_lists_in_the_millisecond_in_which_it_ends(stack: Stack) -> None:
+    (unclaimed,) = make(stack, expiresIn=900)
+    claimed, _ = stack.claimed(link())
+    stack.now += 900_000 - 1
+    assert (walk(stack, status="pending"), walk(stack, status="active")) == ([unclaimed], [claimed])
+    assert (walk(stack, status="expired"), walk(stack, status="failed")) == ([], [])
+    stack.now += 1
+    assert (walk(stack, status="pending"), walk(stack, status="active")) == ([], [])
+    assert (walk(stack, status="expired"), walk(stack, status="failed")) == ([unclaimed], [claimed])
+
+
 def test_a_user_s_links_are_found_by_the_callers_own_name_for_the_user(stack: Stack) -> None:
     ann, bob = make(stack, 3, externalUserId="ann"), make(stack, 2, externalUserId="bob#1")
     make(stack, externalUserId=None)

@@ -382,12 +382,10 @@ def test_answers_are_open_and_requests_are_closed_and_need_nothing_that_has_a_de
 
 def test_nothing_is_named_by_a_sentence_or_a_number() -> None:
     _, schemas = published()
-    for name, schema in schemas.items():
+    titles = [part["title"] for part in objects(schemas) if isinstance(part.get("title"), str)]
+    for name in (*schemas, *titles):
         assert name.isalpha()
         assert name != "Error"
-        assert " " not in json.dumps([part["title"] for part in objects(schema) if "title" in part]).replace(
-            ", ", ""
-        )
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -400,8 +398,8 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 def test_each_published_example_fits_its_schema_by_an_independent_judge() -> None:
     document, schemas = published()
     found = [(name, example) for name, schema in schemas.items() for example in schema.get("examples", ())]
-    for webhook in document["webhooks"].values():
-        found.append(("Event", webhook["post"]["requestBody"]["content"]["application/json"]["example"]))
+    bodies = [webhook["post"]["requestBody"] for webhook in document["webhooks"].values()]
+    found += [("Event", body["content"]["application/json"]["example"]) for body in bodies]
     assert len(found) > 10
     for name, example in found:
         judged = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}

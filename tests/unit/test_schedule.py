@@ -122,3 +122,9 @@ def test_every_form_of_a_date_means_the_same(date: datetime) -> None:
 def test_a_status_of_two_hundred_and_something_is_delivery(status: int | None, delivered: bool) -> None:
     error: Literal["timeout"] | None = "timeout" if status is None else None
     assert Outcome(duration_ms=1, status_code=status, error=error).delivered is delivered
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 429, 500, 502, 503])
+def test_a_wait_that_is_asked_for_counts_whatever_it_comes_with(status: int) -> None:
+    # Between one and two steps of five minutes.
+    assert wait(2, failed(status, "400"), 0.0) == 400 * SECOND

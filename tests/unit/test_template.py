@@ -272,20 +272,31 @@ def test_what_cannot_be_made_again_outlives_its_stack(name: str) -> None:
 
 # Which kinds of item each function touches, and for what it may seal and unseal.
 ITEMS = {
-    "CreateLink": {"key#*", "link_*"},
-    "GetLink": {"key#*", "link_*"},
-    "ListLinks": {"key#*"},
-    "CancelLink": {"key#*", "link_*"},
-    "GetProviders": {"key#*"},
-    "ClaimLink": {"link_*"},
-    "LinkStatus": {"link_*"},
-    "ClientSession": {"link_*"},
-    "LinkPage": {"link_*"},
-    "RunSession": {"link_*"},
-    "DeliverWebhook": {"link_*", "account#*", "host#*"},
-    "LinkDeliveries": {"key#*", "link_*"},
-    "WebhookSecret": {"key#*", "account#*"},
-    "Sweep": {"link_*"},
+    ("CreateLink", "GetItem"): {"key#*"},
+    ("CreateLink", "PutItem"): {"link_*"},
+    ("GetLink", "GetItem"): {"key#*", "link_*"},
+    ("GetProviders", "GetItem"): {"key#*"},
+    ("ListLinks", "GetItem"): {"key#*"},
+    ("CancelLink", "GetItem"): {"key#*", "link_*"},
+    ("CancelLink", "UpdateItem"): {"link_*"},
+    ("LinkPage", "GetItem"): {"link_*"},
+    ("ClaimLink", "UpdateItem"): {"link_*"},
+    ("LinkStatus", "GetItem"): {"link_*"},
+    ("ClientSession", "GetItem"): {"link_*"},
+    ("ClientSession", "UpdateItem"): {"link_*"},
+    ("RunSession", "GetItem"): {"link_*"},
+    ("RunSession", "UpdateItem"): {"link_*"},
+    ("DeliverWebhook", "GetItem"): {"account#*", "link_*"},
+    ("DeliverWebhook", "UpdateItem"): {"host#*", "link_*"},
+    ("DeliverWebhook", "PutItem"): {"account#*", "host#*"},
+    ("DeliverWebhook", "Query"): {"host#*"},
+    ("DeliverWebhook", "DeleteItem"): {"host#*"},
+    ("LinkDeliveries", "GetItem"): {"key#*", "link_*"},
+    ("LinkDeliveries", "UpdateItem"): {"link_*"},
+    ("WebhookSecret", "GetItem"): {"account#*", "key#*"},
+    ("WebhookSecret", "PutItem"): {"account#*"},
+    ("Sweep", "GetItem"): {"link_*"},
+    ("Sweep", "UpdateItem"): {"link_*"},
 }
 PURPOSES = {
     ("CreateLink", "kms:GenerateDataKey"): {sealing.ARGUMENTS},
@@ -308,13 +319,15 @@ def as_set(value: Any) -> set[str]:
 
 def test_each_function_reaches_the_items_and_purposes_that_its_code_uses() -> None:
     """The local stack enforces neither condition."""
-    items: dict[str, set[str]] = {}
+    items: dict[tuple[str, str], set[str]] = {}
     purposes: dict[tuple[str, str], set[str]] = {}
     for role, statement in ALLOWED:
         name = role.removesuffix("Role")
         condition = statement.get("Condition", {})
         if keys := condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys"):
-            items[name] = items.get(name, set()) | as_set(keys)
+            for action in actions(statement):
+                about = name, action.removeprefix("dynamodb:")
+                items[about] = items.get(about, set()) | as_set(keys)
         if "If" in condition:
             allowed = condition["If"][1]["StringEquals"]["kms:EncryptionContext:purpose"]
             for action in actions(statement):
