@@ -37,15 +37,17 @@ RESOURCE = jsonschema.Draft202012Validator({"$defs": META["$defs"], "$ref": "#/$
 
 def test_the_catalogue_offers_what_is_promised() -> None:
     carrier = {"paymentMethod": {"read", "write"}, "mobileBillingStatement": {"read"}}
-    assert {
-        provider.id: (provider.name, {name: set(actions) for name, actions in provider.resources.items()})
-        for provider in providers().values()
-    } == {
+    promised = {
         "tmobile": ("T-Mobile", carrier),
         "att": ("AT&T", carrier),
         "verizon": ("Verizon", carrier),
         "ubereats": ("Uber Eats", {"orderHistory": {"read"}}),
     }
+    offered = {
+        provider.id: (provider.name, {name: set(actions) for name, actions in provider.resources.items()})
+        for provider in providers().values()
+    }
+    assert {name: offered[name] for name in promised} == promised
     assert list(providers()) == sorted(providers())
 
 
@@ -221,9 +223,9 @@ def test_every_example_fits_its_schema(operation: Operation) -> None:
 
 
 def test_carriers_share_one_definition() -> None:
-    for path in PROVIDER_FILES:
-        if path.stem != "ubereats":
-            assert all(list(resource) == ["$ref"] for resource in read(path)["resources"])
+    for name in ("tmobile", "att", "verizon"):
+        resources = read(SCHEMAS / f"providers/{name}.json")["resources"]
+        assert all(list(resource) == ["$ref"] for resource in resources)
     tmobile, att = providers()["tmobile"].resources, providers()["att"].resources
     assert tmobile["paymentMethod"]["write"].arguments is att["paymentMethod"]["write"].arguments
 
@@ -258,7 +260,7 @@ def test_the_documents_are_self_contained_and_as_published() -> None:
 def test_each_document_has_a_strong_tag_of_its_own() -> None:
     documents = [catalogue.providers_document(), *map(catalogue.provider_document, providers())]
     tags = {document.etag for document in documents if document}
-    assert len(tags) == 5
+    assert len(tags) == 1 + len(providers())
     assert all(re.fullmatch(r'"[!#-~]+"', tag) for tag in tags)
 
 
@@ -267,11 +269,11 @@ def test_an_unknown_integration_has_no_document() -> None:
 
 
 @pytest.fixture
-def with_hulu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def with_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A schemas folder with one more provider file."""
     shutil.copytree(SCHEMAS, tmp_path, dirs_exist_ok=True)
-    hulu = read(SCHEMAS / "providers/att.json") | {"id": "hulu", "name": "Hulu"}
-    (tmp_path / "providers/hulu.json").write_text(json.dumps(hulu))
+    another = read(SCHEMAS / "providers/att.json") | {"id": "another", "name": "Another"}
+    (tmp_path / "providers/another.json").write_text(json.dumps(another))
     caches = (catalogue.providers, catalogue.providers_document, validation._arguments_validator)
     monkeypatch.setattr(catalogue, "SCHEMAS", str(tmp_path))
     for cache in caches:
@@ -281,11 +283,11 @@ def with_hulu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         cache.cache_clear()
 
 
-@pytest.mark.usefixtures("with_hulu")
+@pytest.mark.usefixtures("with_another")
 def test_a_new_integration_is_a_new_file() -> None:
-    assert list(providers()) == ["att", "hulu", "tmobile", "ubereats", "verizon"]
-    assert '"Hulu"' in catalogue.providers_document().body
-    body = {"integrationId": "hulu", "operations": [{"resource": "paymentMethod", "action": "write"}]}
+    assert list(providers()) == sorted({"another", *(path.stem for path in PROVIDER_FILES)})
+    assert '"Another"' in catalogue.providers_document().body
+    body = {"integrationId": "another", "operations": [{"resource": "paymentMethod", "action": "write"}]}
     rules = validation.Rules(60, frozenset({443}), False, False, frozenset())
     assert {issue.path for issue in validation.create_link_issues(body, rules)} >= {
         "operations.0.arguments.cvv"

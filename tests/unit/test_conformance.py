@@ -82,6 +82,29 @@ def test_writes_are_dry_runs_unless_told_otherwise() -> None:
     assert submitted() == 2
 
 
+def test_a_connector_is_given_the_arguments_that_it_needs() -> None:
+    text = {"type": "string", "description": "a name"}
+    needed = {
+        "type": "object",
+        "properties": {"profile": text, "limit": {"type": "integer", "description": "an integer"}},
+        "required": ["profile"],
+        "examples": [{"profile": "Kids"}],
+    }
+    read = TMOBILE.resources["paymentMethod"]["read"]._replace(arguments=needed)
+    provider = TMOBILE._replace(resources={"paymentMethod": {"read": read}})
+    given: list[Json] = []
+
+    def recorded(request: Json, _: Any) -> Json:
+        reply = sandbox(request)
+        if reply["status"] == "result":
+            given.append(request["operation"]["arguments"])
+        return reply
+
+    assert not failed(list(conformance(in_process(recorded), provider, SANDBOX_INPUTS)))
+    kids = {"profile": "Kids"}
+    assert given == [kids, kids | {"limit": 1}, kids, kids]
+
+
 def test_all_requests_but_three_are_in_order() -> None:
     seen: list[Json] = []
 
