@@ -14,6 +14,7 @@ import pytest
 
 from latchkey.domain import catalogue, validation
 from latchkey.domain.catalogue import Operation, providers
+from latchkey.domain.errors import Issue
 from schemas import wire
 
 SCHEMAS = Path(wire.__file__).parent
@@ -214,12 +215,19 @@ def test_a_logo_is_read_and_is_not_on_the_wire() -> None:
     wire.Provider.model_validate(catalogue._on_the_wire(provider))  # and nothing more
 
 
+def misfits(operation: Operation) -> list[Issue]:
+    """What is wrong with the examples of an operation's schemas."""
+    return [
+        issue
+        for schema in filter(None, (operation.arguments, operation.result))
+        for example in schema["examples"]
+        for issue in validation.schema_issues(validation.validator(schema), example)
+    ]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_example_fits_its_schema(operation: Operation) -> None:
-    for schema in filter(None, (operation.arguments, operation.result)):
-        validator = validation.validator(schema)
-        for example in schema["examples"]:
-            assert validation.schema_issues(validator, example) == []
+    assert misfits(operation) == []
 
 
 def test_carriers_share_one_definition() -> None:
@@ -266,6 +274,19 @@ def test_each_document_has_a_strong_tag_of_its_own() -> None:
 
 def test_an_unknown_integration_has_no_document() -> None:
     assert catalogue.provider_document("nope") is None
+
+
+def test_the_integration_of_the_docs_is_one(tmp_path: Path) -> None:
+    page = (SCHEMAS.parent / "docs/connect-a-provider.md").read_text()
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert PROVIDER.is_valid(json.loads(text))
+    shutil.copytree(SCHEMAS / "common", tmp_path / "common")
+    path = tmp_path / "providers/documented.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    provider = catalogue._provider(catalogue.read_schema(str(path)))
+    ((operation,),) = [list(actions.values()) for actions in provider.resources.values()]
+    assert misfits(operation) == []
 
 
 @pytest.fixture

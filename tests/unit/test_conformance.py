@@ -1,4 +1,4 @@
-"""The conformance checks pass the sandbox and the README's connector, and fail each way to be wrong."""
+"""The conformance checks pass the sandbox and the connector of the docs, and fail each way to be wrong."""
 
 import json
 import re
@@ -54,14 +54,12 @@ def test_the_sandbox_conforms(
     assert ", 0 failed, 0 skipped" in capsys.readouterr().out
 
 
-def test_the_connector_of_the_readme_conforms() -> None:
-    _, _, section = (ROOT / "README.md").read_text().partition("## Writing a connector")
-    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert found
-    source = found[1]
+def test_the_connector_of_the_docs_conforms() -> None:
+    page = (ROOT / "docs/connect-a-provider.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(source.splitlines()) <= 40
     module: Json = {}
-    exec(source, module)  # noqa: S102 # the README is ours
+    exec(source, module)  # noqa: S102 # it is ours
     assert report(conformance(in_process(module["lambda_handler"]), providers()["ubereats"], SANDBOX_INPUTS))
 
 
