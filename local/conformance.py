@@ -192,12 +192,13 @@ def _repeat_a_read(session: Session, provider: Provider) -> Iterator[Check]:
     state = session.state
     for resource, action, operation in _operations(provider):
         if action == "read":
-            session.execute(resource, action, None)
+            arguments = next(_arguments(operation, action, submit=False))
+            session.execute(resource, action, arguments)
             session.state = state
-            reply, problems = session.execute(resource, action, None)
+            reply, problems = session.execute(resource, action, arguments)
             yield Check(
                 f"{action} {resource} again, by its state alone",
-                problems or list(_result_problems(reply, operation, {})),
+                problems or list(_result_problems(reply, operation, arguments or {})),
                 "keep all that a session needs in its state, and nothing in memory or under the sessionId",
             )
             return
@@ -257,8 +258,8 @@ def _operations(provider: Provider) -> Iterator[tuple[str, str, Operation]]:
 
 
 def _arguments(operation: Operation, action: str, *, submit: bool) -> Iterator[Json | None]:
-    """What an operation is tried with: the examples of its arguments, none, and a limit of one row."""
-    schema = operation.arguments or {"properties": {}, "examples": [{}]}
+    """What an operation is tried with: none where that fits, the examples of its arguments, one row."""
+    schema = operation.arguments or {"type": "object", "properties": {}, "examples": [{}]}
     examples: list[Json] = schema["examples"]
     if action == "write":
         if "dryRun" in schema["properties"]:
@@ -267,10 +268,11 @@ def _arguments(operation: Operation, action: str, *, submit: bool) -> Iterator[J
             for example in examples:
                 yield {name: value for name, value in example.items() if name != "dryRun"} or None
         return
-    yield None
+    if not schema_issues(validator(schema), {}):
+        yield None
     yield from filter(None, examples)
     if "limit" in schema["properties"]:
-        yield {"limit": 1}
+        yield examples[0] | {"limit": 1}
 
 
 def _result_problems(reply: Json, operation: Operation, arguments: Json) -> Iterator[str]:

@@ -694,6 +694,7 @@ def openapi() -> dict[str, Any]:
             },
             "headers": {
                 "X-Request-Id": _header("Names this request in logs and to support."),
+                "X-Latchkey-Version": _header("The release that answers."),
                 "Cache-Control": _header("no-store; of the catalogue: private, max-age=300."),
                 "Access-Control-Allow-Origin": _header("*"),
                 "ETag": _header("A strong entity tag."),
@@ -898,7 +899,7 @@ def _json(schema: str) -> dict[str, Any]:
 
 
 def _headers(*names: str) -> dict[str, Any]:
-    return {name: _component("headers", name) for name in ("X-Request-Id", *names)}
+    return {name: _component("headers", name) for name in ("X-Request-Id", "X-Latchkey-Version", *names)}
 
 
 def _answer(description: str, schema: str, *headers: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def main() -> None:
                     visit.page.set_viewport_size(viewport)
                     for scheme in SCHEMES:
                         visit.page.emulate_media(color_scheme=scheme)
-                        visit.page.screenshot(path=f"{file}-{size}-{scheme}.png")
+                        visit.page.screenshot(path=f"{file}-{size}-{scheme}.png", full_page=True)
 
 
 if __name__ == "__main__":

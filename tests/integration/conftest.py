@@ -17,6 +17,7 @@ import pytest
 from moto import mock_aws
 
 from functions.sandbox_connector import app as sandbox
+from latchkey import __version__
 from latchkey.adapters import aws, sealing, settings, store, telemetry
 from latchkey.domain import ids
 from latchkey.domain.links import Link
@@ -222,6 +223,7 @@ class Stack:
         handler = importlib.import_module(f"functions.{name}.app").lambda_handler
         raw = handler(event, None)
         assert raw["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
+        assert raw["headers"]["X-Latchkey-Version"] == __version__
         answer = Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
         if answer.status not in (204, 304):
             model = ANSWERS.get((event["routeKey"], answer.status), wire.ApiError)

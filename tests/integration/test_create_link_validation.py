@@ -79,7 +79,7 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
         "operations.0.argument",
         "unknown_field",
     ),
-    "unknown integration": (founding(integrationId="sprint"), "integrationId", "unknown_integration"),
+    "unknown integration": (founding(integrationId="no such"), "integrationId", "unknown_integration"),
     "unknown resource": (
         operations(READ | {"resource": "loan"}),
         "operations.0.resource",
@@ -233,7 +233,7 @@ def test_a_webhook_url_that_is_no_url_gets_the_founding_pages_words(stack: Stack
             "integrationId",
             ['"att"', '"tmobile"', 'did you mean "tmobile"?'],
         ),
-        (founding(integrationId="sprint"), "integrationId", ['"att"', '"verizon"']),
+        (founding(integrationId="no such"), "integrationId", ['"att"', '"verizon"']),
         (
             operations(READ | {"resource": "paymentmethdo"}),
             "operations.0.resource",
@@ -257,7 +257,7 @@ def test_a_mistyped_name_is_told_the_choices_and_the_close_one(
 
 
 def test_a_far_name_gets_no_guess(stack: Stack) -> None:
-    assert "did you mean" not in refused(stack.create(founding(integrationId="sprint")))["integrationId"][1]
+    assert "did you mean" not in refused(stack.create(founding(integrationId="no such")))["integrationId"][1]
 
 
 def test_a_live_link_needs_a_connector_for_its_integration(

@@ -27,7 +27,7 @@ def test_the_catalogue_offers_what_create_link_takes(stack: Stack) -> None:
         for action in resource["operations"]
     }
     carriers = [("tmobile", "T-Mobile"), ("att", "AT&T"), ("verizon", "Verizon")]
-    assert offered == {
+    assert offered >= {
         (*carrier, resource, action)
         for carrier in carriers
         for resource, action in [

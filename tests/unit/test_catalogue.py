@@ -14,6 +14,7 @@ import pytest
 
 from latchkey.domain import catalogue, validation
 from latchkey.domain.catalogue import Operation, providers
+from latchkey.domain.errors import Issue
 from schemas import wire
 
 SCHEMAS = Path(wire.__file__).parent
@@ -37,15 +38,17 @@ RESOURCE = jsonschema.Draft202012Validator({"$defs": META["$defs"], "$ref": "#/$
 
 def test_the_catalogue_offers_what_is_promised() -> None:
     carrier = {"paymentMethod": {"read", "write"}, "mobileBillingStatement": {"read"}}
-    assert {
-        provider.id: (provider.name, {name: set(actions) for name, actions in provider.resources.items()})
-        for provider in providers().values()
-    } == {
+    promised = {
         "tmobile": ("T-Mobile", carrier),
         "att": ("AT&T", carrier),
         "verizon": ("Verizon", carrier),
         "ubereats": ("Uber Eats", {"orderHistory": {"read"}}),
     }
+    offered = {
+        provider.id: (provider.name, {name: set(actions) for name, actions in provider.resources.items()})
+        for provider in providers().values()
+    }
+    assert {name: offered[name] for name in promised} == promised
     assert list(providers()) == sorted(providers())
 
 
@@ -212,18 +215,25 @@ def test_a_logo_is_read_and_is_not_on_the_wire() -> None:
     wire.Provider.model_validate(catalogue._on_the_wire(provider))  # and nothing more
 
 
+def misfits(operation: Operation) -> list[Issue]:
+    """What is wrong with the examples of an operation's schemas."""
+    return [
+        issue
+        for schema in filter(None, (operation.arguments, operation.result))
+        for example in schema["examples"]
+        for issue in validation.schema_issues(validation.validator(schema), example)
+    ]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_example_fits_its_schema(operation: Operation) -> None:
-    for schema in filter(None, (operation.arguments, operation.result)):
-        validator = validation.validator(schema)
-        for example in schema["examples"]:
-            assert validation.schema_issues(validator, example) == []
+    assert misfits(operation) == []
 
 
 def test_carriers_share_one_definition() -> None:
-    for path in PROVIDER_FILES:
-        if path.stem != "ubereats":
-            assert all(list(resource) == ["$ref"] for resource in read(path)["resources"])
+    for name in ("tmobile", "att", "verizon"):
+        resources = read(SCHEMAS / f"providers/{name}.json")["resources"]
+        assert all(list(resource) == ["$ref"] for resource in resources)
     tmobile, att = providers()["tmobile"].resources, providers()["att"].resources
     assert tmobile["paymentMethod"]["write"].arguments is att["paymentMethod"]["write"].arguments
 
@@ -258,7 +268,7 @@ def test_the_documents_are_self_contained_and_as_published() -> None:
 def test_each_document_has_a_strong_tag_of_its_own() -> None:
     documents = [catalogue.providers_document(), *map(catalogue.provider_document, providers())]
     tags = {document.etag for document in documents if document}
-    assert len(tags) == 5
+    assert len(tags) == 1 + len(providers())
     assert all(re.fullmatch(r'"[!#-~]+"', tag) for tag in tags)
 
 
@@ -266,12 +276,25 @@ def test_an_unknown_integration_has_no_document() -> None:
     assert catalogue.provider_document("nope") is None
 
 
+def test_the_integration_of_the_docs_is_one(tmp_path: Path) -> None:
+    page = (SCHEMAS.parent / "docs/connect-a-provider.md").read_text()
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert PROVIDER.is_valid(json.loads(text))
+    shutil.copytree(SCHEMAS / "common", tmp_path / "common")
+    path = tmp_path / "providers/documented.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    provider = catalogue._provider(catalogue.read_schema(str(path)))
+    ((operation,),) = [list(actions.values()) for actions in provider.resources.values()]
+    assert misfits(operation) == []
+
+
 @pytest.fixture
-def with_hulu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def with_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A schemas folder with one more provider file."""
     shutil.copytree(SCHEMAS, tmp_path, dirs_exist_ok=True)
-    hulu = read(SCHEMAS / "providers/att.json") | {"id": "hulu", "name": "Hulu"}
-    (tmp_path / "providers/hulu.json").write_text(json.dumps(hulu))
+    another = read(SCHEMAS / "providers/att.json") | {"id": "another", "name": "Another"}
+    (tmp_path / "providers/another.json").write_text(json.dumps(another))
     caches = (catalogue.providers, catalogue.providers_document, validation._arguments_validator)
     monkeypatch.setattr(catalogue, "SCHEMAS", str(tmp_path))
     for cache in caches:
@@ -281,11 +304,11 @@ def with_hulu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         cache.cache_clear()
 
 
-@pytest.mark.usefixtures("with_hulu")
+@pytest.mark.usefixtures("with_another")
 def test_a_new_integration_is_a_new_file() -> None:
-    assert list(providers()) == ["att", "hulu", "tmobile", "ubereats", "verizon"]
-    assert '"Hulu"' in catalogue.providers_document().body
-    body = {"integrationId": "hulu", "operations": [{"resource": "paymentMethod", "action": "write"}]}
+    assert list(providers()) == sorted({"another", *(path.stem for path in PROVIDER_FILES)})
+    assert '"Another"' in catalogue.providers_document().body
+    body = {"integrationId": "another", "operations": [{"resource": "paymentMethod", "action": "write"}]}
     rules = validation.Rules(60, frozenset({443}), False, False, frozenset())
     assert {issue.path for issue in validation.create_link_issues(body, rules)} >= {
         "operations.0.arguments.cvv"

@@ -1,4 +1,4 @@
-"""The conformance checks pass the sandbox and the README's connector, and fail each way to be wrong."""
+"""The conformance checks pass the sandbox and the connector of the docs, and fail each way to be wrong."""
 
 import json
 import re
@@ -54,14 +54,12 @@ def test_the_sandbox_conforms(
     assert ", 0 failed, 0 skipped" in capsys.readouterr().out
 
 
-def test_the_connector_of_the_readme_conforms() -> None:
-    _, _, section = (ROOT / "README.md").read_text().partition("## Writing a connector")
-    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert found
-    source = found[1]
+def test_the_connector_of_the_docs_conforms() -> None:
+    page = (ROOT / "docs/connect-a-provider.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(source.splitlines()) <= 40
     module: Json = {}
-    exec(source, module)  # noqa: S102 # the README is ours
+    exec(source, module)  # noqa: S102 # it is ours
     assert report(conformance(in_process(module["lambda_handler"]), providers()["ubereats"], SANDBOX_INPUTS))
 
 
@@ -80,6 +78,29 @@ def test_writes_are_dry_runs_unless_told_otherwise() -> None:
     assert submitted() == 0
     tried(recorded, submit=True)
     assert submitted() == 2
+
+
+def test_a_connector_is_given_the_arguments_that_it_needs() -> None:
+    text = {"type": "string", "description": "a name"}
+    needed = {
+        "type": "object",
+        "properties": {"profile": text, "limit": {"type": "integer", "description": "an integer"}},
+        "required": ["profile"],
+        "examples": [{"profile": "Kids"}],
+    }
+    read = TMOBILE.resources["paymentMethod"]["read"]._replace(arguments=needed)
+    provider = TMOBILE._replace(resources={"paymentMethod": {"read": read}})
+    given: list[Json] = []
+
+    def recorded(request: Json, _: Any) -> Json:
+        reply = sandbox(request)
+        if reply["status"] == "result":
+            given.append(request["operation"]["arguments"])
+        return reply
+
+    assert not failed(list(conformance(in_process(recorded), provider, SANDBOX_INPUTS)))
+    kids = {"profile": "Kids"}
+    assert given == [kids, kids | {"limit": 1}, kids, kids]
 
 
 def test_all_requests_but_three_are_in_order() -> None:

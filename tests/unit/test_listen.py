@@ -1,4 +1,4 @@
-"""The developers' receiver, and the README's, given what the sender sends."""
+"""The developers' receiver, and the one of the docs, given what the sender sends."""
 
 import base64
 import json
@@ -118,14 +118,14 @@ def test_it_says_what_to_do_when_it_cannot_listen(api: Api) -> None:
         Receiver(0, 204, lambda: {"apiUrl": "http://127.0.0.1:1", "testApiKey": KEY})
 
 
-# --- The README's receiver -----------------------------------------------------------------------
+# --- The receiver of docs/receive-webhooks.md ----------------------------------------------------
 
 
 @pytest.fixture
 def snippet(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`lambda_handler` of the README, and the secret that it was given."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (code,) = [block for block in blocks if "standardwebhooks" in block]
+    """`lambda_handler` of the page, and the secret that it was given."""
+    page = (ROOT / "docs/receive-webhooks.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     secret = signing.new_secret()
     monkeypatch.setenv("WEBHOOK_SECRET", secret)
     names: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def snippet(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("spelling", [str.lower, str.title])
-def test_the_readmes_receiver_takes_what_is_signed_and_nothing_else(
+def test_the_documented_receiver_takes_what_is_signed_and_nothing_else(
     snippet: Any, encoded: bool, spelling: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler, secret = snippet

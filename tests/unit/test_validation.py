@@ -142,7 +142,7 @@ VALUE = "must be a string of at most 500 characters"
 CARD_NUMBER = "must be 12 to 19 digits that pass the Luhn check"
 EXPIRATION = "must be MM/YY, for example 04/29"
 ROWS = "must be an integer from 1 to 100"
-INTEGRATIONS = 'must be one of "att", "tmobile", "ubereats", "verizon"'
+INTEGRATIONS = "must be one of " + ", ".join(f'"{name}"' for name in catalogue.providers())
 RESOURCES = 'must be "paymentMethod" or "mobileBillingStatement"'
 ACTIONS = 'must be "read" or "write"'
 HTTPS = "must be a public https URL of at most 2048 characters"
@@ -234,7 +234,7 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     (NONE_TAKEN, "operations.0.arguments.limit", 5, UNKNOWN, "unknown_field"),
     (WITH_ADDRESS, f"{WRITE}.billingAddress.lin2", "", f'{UNKNOWN}; did you mean "line2"?', "unknown_field"),
     # A combination that is not offered: the valid choices are named.
-    ({}, "integrationId", "netflix", INTEGRATIONS, "unknown_integration"),
+    ({}, "integrationId", "no such", INTEGRATIONS, "unknown_integration"),
     ({}, "integrationId", "", INTEGRATIONS, "unknown_integration"),
     ({}, "integrationId", "T-Mobile", f'{INTEGRATIONS}; did you mean "tmobile"?', "unknown_integration"),
     ({}, "operations.0.resource", "orderHistory", RESOURCES, "unknown_resource"),

@@ -1,6 +1,6 @@
 """Latchkey's shared layer.
 
-Inside, pure and without AWS: ids, urls, catalogue, validation, links, signing, schedule.
-Edge: aws (clients and their errors), store (DynamoDB), sealing (KMS), telemetry, settings, http,
-sender (webhooks' receivers).
+Inside, pure and without AWS: domain. Around it: adapters, services, and the doors http and messages.
 """
+
+__version__ = "0.1.0"  # as pyproject.toml and CHANGELOG.md have it

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from latchkey import __version__
 from latchkey.adapters import aws, telemetry
 from latchkey.domain import strictjson
 from latchkey.domain.errors import (
@@ -182,7 +183,11 @@ def _handler(
         if failure is not None and failed is not None:
             response = failed(request, failure)
         telemetry.logger.info("request", **log, status=response.status)
-        headers = {"X-Request-Id": request_id, "Cache-Control": "no-store"}
+        headers = {
+            "X-Request-Id": request_id,
+            "X-Latchkey-Version": __version__,
+            "Cache-Control": "no-store",
+        }
         if response.body is None:
             return {"statusCode": response.status, "headers": headers | response.headers}
         headers |= {"Content-Type": "application/json"} | response.headers

@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to paste works."""
+"""What the pages tell a newcomer to paste works."""
 
 import json
 import re
@@ -10,8 +10,7 @@ from tests.template import ROOT
 
 
 def test_the_life_of_a_link_can_be_pasted(deployed: Deployed, tmp_path: Path) -> None:
-    section = (ROOT / "README.md").read_text().partition("## A link's life")[2]
-    (script,) = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    (script,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/test.md").read_text(), re.DOTALL)
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local/stack.json").write_text(deployed.stack.file.read_text())
     pasted = subprocess.run(
