@@ -675,6 +675,26 @@ def openapi() -> dict[str, Any]:
                     "responses": {**_cacheable("The integration", "Provider"), **_errors(401, 404)},
                 }
             },
+            "/openapi.json": {
+                "get": {
+                    "operationId": "readApiDescription",
+                    "summary": "Read this document",
+                    "security": [],
+                    "parameters": [_component("parameters", "If-None-Match")],
+                    "responses": {
+                        "200": {
+                            "description": "OpenAPI 3.1",
+                            "headers": _headers("Cache-Control", "ETag"),
+                            "content": {"application/json": {"schema": {"type": "object"}}},
+                        },
+                        "304": {
+                            "description": "Your copy is the current one",
+                            "headers": _headers("Cache-Control", "ETag"),
+                        },
+                        **_errors(404),
+                    },
+                }
+            },
         },
         "components": {
             "securitySchemes": {
@@ -740,7 +760,7 @@ def openapi() -> dict[str, Any]:
 def _tag(path: str) -> str:
     if path.startswith("/link/"):
         return "Client"
-    if path.startswith("/v1/providers"):
+    if path in ("/v1/providers", "/v1/providers/{integrationId}", "/openapi.json"):
         return "Catalogue"
     return "Webhooks" if re.search("webhook|deliver", path) else "Links"
 
@@ -760,6 +780,7 @@ DESCRIPTIONS = {
     "answerChallenge": "By the schema of the challenge.",
     "cancelSession": "A write that was running may have happened: then error is OUTCOME_UNKNOWN.",
     "listProviders": "Each operation with the JSON Schema of its arguments and of its result.",
+    "readApiDescription": "Of the release that answers.",
     "getProvider": "Each operation with the JSON Schema of its arguments and of its result.",
 }
 

@@ -46,6 +46,7 @@ def test_the_catalogue_is_served_and_revalidated(api: Api) -> None:
     answer = api.get("/v1/providers")
     wire.Providers.model_validate_json(answer.text)
     assert answer.status == 200
+    assert api.get("/openapi.json").json["openapi"] == "3.1.0"
     again = api.get("/v1/providers", **{"If-None-Match": answer.headers["ETag"]})
     assert (again.status, again.text) == (304, "")
     one = api.get("/v1/providers/ubereats")

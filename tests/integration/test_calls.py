@@ -91,7 +91,14 @@ ENDED = {
     "UpdateItem": 2,
     "SendMessage": 1,
 }  # the end; what was sealed; the end of that; the event
+
+
 # By route, and what is special about the request: how it is prepared and done, and its calls.
+def api_description(stack: Stack) -> Act:
+    event = sample_event("get_providers") | {"routeKey": "GET /openapi.json"}
+    return lambda: stack.invoke("get_providers", event)
+
+
 REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] = {
     ("POST /v1/links", ""): (lambda s: lambda: s.create(plain()), {"PutItem": 1}),
     ("POST /v1/links", "arguments"): (lambda s: lambda: s.create(), {"PutItem": 2}),
@@ -131,6 +138,7 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
     ("POST /link/claim", ""): (claim, {"UpdateItem": 1, "SendMessage": 1}),
     ("POST /link/status", ""): (status, {"GetItem": 1}),
     ("OPTIONS /link/status", ""): (preflight, {}),
+    ("GET /openapi.json", ""): (api_description, {}),
     ("GET /link/session", ""): (lambda s: client(s, "GET /link/session"), {"GetItem": 1}),
     ("POST /link/session/input", ""): (
         answer,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from schemas import wire
 from tests.integration.conftest import Answer, Stack, sample_event
 
 
@@ -72,3 +73,24 @@ def test_a_current_copy_is_answered_304_without_a_body(stack: Stack, form: str) 
 @pytest.mark.parametrize("tag", ["", '"other"', 'W/"other"', "x*"])
 def test_another_copy_is_answered_in_full(stack: Stack, tag: str) -> None:
     assert get(stack, if_none_match=tag).status == 200
+
+
+def describe(stack: Stack, **headers: str) -> Answer:
+    event: dict[str, Any] = sample_event("get_providers") | {"routeKey": "GET /openapi.json"}
+    event["headers"] = headers  # and no key
+    return stack.invoke("get_providers", event)
+
+
+def test_anybody_gets_the_apis_description_unless_theirs_is_current(stack: Stack) -> None:
+    answer = describe(stack)
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    assert answer.json == wire.openapi()
+    again = describe(stack, **{"if-none-match": answer.headers["ETag"]})
+    assert (again.status, again.text) == (304, "")
+
+
+def test_the_description_opens_nothing_else(stack: Stack) -> None:
+    event: dict[str, Any] = sample_event("get_providers")
+    event["headers"] = {}
+    assert stack.invoke("get_providers", event).status == 401

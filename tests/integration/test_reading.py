@@ -15,6 +15,7 @@ PUBLIC = {
     "POST /link/claim",
     "POST /link/status",
     "OPTIONS /link/status",
+    "GET /openapi.json",
     "GET /{linkId}",
     "HEAD /{linkId}",
     "GET /.well-known/apple-app-site-association",

@@ -251,6 +251,7 @@ def test_the_routes_are_the_published_ones() -> None:
         "POST /link/session/cancel",
         "GET /v1/providers",
         "GET /v1/providers/{integrationId}",
+        "GET /openapi.json",
     }
 
 

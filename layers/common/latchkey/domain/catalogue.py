@@ -54,6 +54,12 @@ def provider_document(provider_id: str) -> Document | None:
 
 
 @cache
+def api_document() -> Document:
+    """What GET /openapi.json answers."""
+    return _document(_read(f"{SCHEMAS}/openapi.json"))
+
+
+@cache
 def read_schema(path: str, pointer: str = "") -> Any:
     """Read a JSON document, or the part of it at a JSON pointer, with every `$ref` replaced by its target.
 
