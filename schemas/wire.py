@@ -6,6 +6,7 @@ a cold start.
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -457,8 +458,9 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def openapi() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of all routes."""
+def openapi(integrations: Collection[str] | None = None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all routes, with the schemas of these integrations, or of all."""
+    integrations = sorted(providers() if integrations is None else integrations)
     _, definitions = models_json_schema(
         [(model, "validation") for model in MODELS],
         ref_template="#/components/schemas/{model}",
@@ -475,7 +477,7 @@ def openapi() -> dict[str, Any]:
         schemas[request.pop("title")] = _published(request)
     schemas["RequestedOperation"] = schemas["CreateLinkRequest"]["properties"]["operations"]["items"]
     schemas["CreateLinkRequest"]["properties"]["operations"]["items"] = _schema("RequestedOperation")
-    catalogue = _catalogue()
+    catalogue = _catalogue(integrations)
     # What the catalogue has today. It binds nobody, because an integration that is added has others.
     for holder, member, part in (
         ("RequestedOperation", "arguments", "Arguments"),
@@ -492,6 +494,7 @@ def openapi() -> dict[str, Any]:
             "description": "Connects a user's account at another company and works with it for the user.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "contact": {"name": "Whoever deployed it"},
+            "x-integrations": integrations,  # that it knows: one may be added without writing it anew
         },
         "servers": [
             {
@@ -817,11 +820,11 @@ def _published(schema: Any) -> Any:
     return made
 
 
-def _catalogue() -> dict[str, Any]:
+def _catalogue(integrations: Collection[str]) -> dict[str, Any]:
     """The arguments and results of the catalogue, each once: by resource and action, and where integrations
     differ, by integration."""
     found: dict[str, dict[str, Any]] = {}
-    for provider in providers().values():
+    for provider in map(providers().__getitem__, integrations):
         for resource, actions in provider.resources.items():
             for action, operation in actions.items():
                 for part in ("arguments", "result"):
@@ -968,9 +971,9 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def document() -> str:
+def document(integrations: Collection[str] | None = None) -> str:
     """The text of openapi.json."""
-    return json.dumps(openapi(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(openapi(integrations), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
