@@ -197,7 +197,7 @@ def choice(visit: Visit) -> None:
 def working(visit: Visit) -> None:
     visit.agree()
     visit.log_in("user_slow")
-    expect(visit.page.locator("#working li[data-status=succeeded]")).to_have_count(1)
+    expect(visit.page.locator("#working li[data-status=succeeded]")).to_have_count(1, timeout=20_000)
 
 
 def about_to_cancel(visit: Visit) -> None:
