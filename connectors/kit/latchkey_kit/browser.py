@@ -1,0 +1,59 @@
+"""A browser for one call, which begins where the call before left off."""
+
+import shutil
+from contextlib import ExitStack
+from typing import Any
+
+from playwright.sync_api import Page, Request, Response, sync_playwright
+
+from latchkey_kit.errors import Failed, KitError, judge
+
+# A Lambda function has no user namespaces for the sandbox, no /dev/shm of use and no GPU.
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+MOST_SECONDS = 10  # for one action: what a page has not shown by then, it does not have
+
+
+class Browser:
+    """A window of the machine's Chromium, or of the browser at the address `remote`."""
+
+    def __init__(self, closing: ExitStack, base_url: str, storage: Any, remote: str | None) -> None:
+        chromium = closing.enter_context(sync_playwright()).chromium
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        if remote:
+            browser = chromium.connect_over_cdp(remote)
+        elif path:
+            browser = chromium.launch(executable_path=path, args=FLAGS)
+        else:
+            raise KitError("there is no Chromium here: install it, or set BROWSER_URL")
+        closing.callback(browser.close)
+        context = browser.new_context(base_url=base_url, storage_state=storage)
+        closing.callback(context.close)
+        self._page = context.new_page()
+        self._page.on("response", self._answered)
+        self._page.on("requestfailed", self._not_answered)
+        self._status = 200  # of the last document; 0 if none came
+
+    def page_within(self, seconds: float) -> Page:
+        judge(self._status)
+        self._page.set_default_timeout(min(seconds, MOST_SECONDS) * 1000)
+        self._page.set_default_navigation_timeout(seconds * 1000)
+        return self._page
+
+    def kept(self) -> dict[str, Any]:
+        return {"storage": self._page.context.storage_state(), "url": self._page.url}
+
+    def explain(self, kind: str) -> Failed:
+        """What an exception of Playwright's means. Its text holds what was filled in, so it is not read."""
+        try:
+            judge(self._status)
+        except Failed as failed:
+            return failed
+        return Failed("page_changed" if self._status else "provider_unreachable", kind)
+
+    def _answered(self, response: Response) -> None:
+        if response.request.is_navigation_request() and response.frame == self._page.main_frame:
+            self._status = response.status
+
+    def _not_answered(self, request: Request) -> None:
+        if request.is_navigation_request() and request.frame == self._page.main_frame:
+            self._status = 0
