@@ -23,7 +23,6 @@ import argparse
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -104,7 +103,8 @@ def html(title: str, body: str, status: int = 200) -> HTMLResponse:
 
 def form(visit: Visit, action: str, fields: str, button: str) -> str:
     token = f'<input type="hidden" name="csrf" value="{visit.csrf}">'
-    return f'<form method="post" action="{action}">{token}{fields}<button>{button}</button></form>'
+    press = f"<button>{button}</button>" if button else ""
+    return f'<form method="post" action="{action}">{token}{fields}{press}</form>'
 
 
 def text(name: str, label: str, kind: str = "text") -> str:
@@ -145,6 +145,7 @@ def served(page: Page, *, public: bool = False) -> Callable[[Request], Any]:
 
 def login(request: Request, visit: Visit, posted: dict[str, str]) -> Response:
     user, password = ("username", "password") if site.markup == 1 else ("customer", "passphrase")
+    labels = ("User name", "Password") if site.markup == 1 else ("Customer", "Passphrase")
     said = "The login was denied in the app." if "denied" in request.query_params else ""
     if request.method == "POST":
         account = site.accounts.get(posted.get(user, ""))
@@ -161,31 +162,30 @@ def login(request: Request, visit: Visit, posted: dict[str, str]) -> Response:
             visit.account, visit.wrong_codes, visit.known = account, 0, not account.second_factor
             account.codes_sent += account.second_factor == "code"
             return go({"code": "/code", "app": "/approve"}.get(account.second_factor, "/terms"))
-    fields = text(user, "User name") + text(password, "Password", "password")
+    fields = text(user, labels[0]) + text(password, labels[1], "password")
     return html("Log in", error(said) + form(visit, "/login", fields, "Log in"))
 
 
-def code(request: Request, visit: Visit, posted: dict[str, str]) -> Response:
+def code(_: Request, visit: Visit, posted: dict[str, str]) -> Response:
+    """Where a code is asked, be it for the login or for a card."""
     if visit.account is None:
         return go("/login")
-    if request.method == "POST" and posted.get("code") == visit.account.code:
+    said = ""
+    if "again" in posted:
+        visit.account.codes_sent += 1
+    elif posted and posted.get("code") == visit.account.code:
         visit.known = True
-        return go("/terms")
-    if request.method == "POST":
+        return save_card(visit, visit.card) if visit.card else go("/terms")
+    elif posted:
         visit.wrong_codes += 1
+        said = "That code is wrong."
         if visit.wrong_codes >= TRIES:
-            visit.account = None
-            return html("Log in again", error("Too many wrong codes."))
-    said = error("That code is wrong.") if request.method == "POST" else ""
-    again = form(visit, "/code/new", "", "Send a new code")
-    return html("Enter the code", said + form(visit, "/code", text("code", "Code"), "Go on") + again)
-
-
-def new_code(_: Request, visit: Visit, _posted: dict[str, str]) -> Response:
-    if visit.account is None:
-        return go("/login")
-    visit.account.codes_sent += 1
-    return go("/code")
+            words = "Your card was declined." if visit.card else "Too many wrong codes: log in again."
+            visit.card, visit.account = "", visit.account if visit.card else None
+            return html("We stopped here", error(words))
+    again = '<button name="again" value="1">Send a new code</button>'
+    fields = text("code", "Code") + '<button name="go" value="1">Go on</button>'
+    return html("Enter the code", error(said) + form(visit, "/code", fields + again, ""))
 
 
 def approve(_: Request, visit: Visit, _posted: dict[str, str]) -> Response:
@@ -197,6 +197,13 @@ def approve(_: Request, visit: Visit, _posted: dict[str, str]) -> Response:
             return html("Approve the login", "<p>Open the Lark app on your phone and approve it there.</p>")
     visit.account = None
     return go("/login?denied")
+
+
+def home(_: Request, visit: Visit, _posted: dict[str, str]) -> Response:
+    """On to where the visit is."""
+    if visit.account is None or visit.logged_in:
+        return go("/account" if visit.logged_in else "/login")
+    return go("/terms" if visit.known else {"code": "/code", "app": "/approve"}[visit.account.second_factor])
 
 
 def terms(request: Request, visit: Visit, _posted: dict[str, str]) -> Response:
@@ -252,32 +259,17 @@ def new_card(request: Request, visit: Visit, posted: dict[str, str]) -> Response
         number = posted.get("number", "")
         if number == DECLINED:
             said = "Your card was declined."
-        elif not (number.isdigit() and all(posted.get(name) for name in ("expires", "cvv", "name", "zip"))):
+        elif not (number.isdigit() and all(posted.get(name) for name in ("expires", "cvv", "zip"))):
             said = "Please fill in everything."
         elif visit.account.step_up:
             visit.card = number
             visit.wrong_codes = 0
             visit.account.codes_sent += 1
-            return go("/cards/confirm")
+            return go("/code")
         else:
             return save_card(visit, number)
-    fields = "".join(text(n, n.title()) for n in ("number", "expires", "cvv", "name", "zip"))
+    fields = "".join(text(n, n.title()) for n in ("number", "expires", "cvv", "zip"))
     return html("Add a card", error(said) + form(visit, "/cards/new", fields, "Save card"))
-
-
-def confirm_card(request: Request, visit: Visit, posted: dict[str, str]) -> Response:
-    assert visit.account
-    if not visit.card:
-        return go("/cards")
-    if request.method == "POST" and posted.get("code") == visit.account.code:
-        return save_card(visit, visit.card)
-    if request.method == "POST":
-        visit.wrong_codes += 1
-        if visit.wrong_codes >= TRIES:
-            visit.card = ""
-            return html("Card not saved", error("Your card was declined."))
-    said = error("That code is wrong.") if request.method == "POST" else ""
-    return html("Confirm your card", said + form(visit, "/cards/confirm", text("code", "Code"), "Confirm"))
 
 
 def save_card(visit: Visit, number: str) -> Response:
@@ -286,7 +278,11 @@ def save_card(visit: Visit, number: str) -> Response:
     visit.card = ""
     if site.crash:
         return html("Oops", "<p>Something went wrong.</p>", 500)
-    return html("Card saved", f"<p>Card ending in {number[-4:]}</p>")
+    return go("/cards/saved")
+
+
+def saved(_: Request, _visit: Visit, _posted: dict[str, str]) -> Response:
+    return html("Card saved", '<p><a href="/cards">Your cards</a></p>')
 
 
 # --- The control ---------------------------------------------------------------------------------
@@ -314,17 +310,16 @@ def both(path: str, page: Page, *, public: bool = False) -> Route:
 
 app = Starlette(
     routes=[
-        both("/", account),
+        both("/", home, public=True),
         both("/login", login, public=True),
         both("/code", code, public=True),
-        both("/code/new", new_code, public=True),
         both("/approve", approve, public=True),
         both("/terms", terms, public=True),
         both("/account", account),
         both("/bills", bills),
         both("/cards", cards),
         both("/cards/new", new_card),
-        both("/cards/confirm", confirm_card),
+        both("/cards/saved", saved),
         Route("/control", control, methods=["GET", "POST"]),
     ]
 )

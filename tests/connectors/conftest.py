@@ -1,14 +1,15 @@
 """The practice site, served on a port of its own, and the connectors to it."""
 
-import importlib
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 import uvicorn
+
 from examples.provider import site as lark
 
 
@@ -19,7 +20,6 @@ class Site:
         self.url = url
 
     def set(self, **wanted: Any) -> None:
-        import httpx2
 
         assert httpx2.post(f"{self.url}/control", json=wanted).status_code == 200
 

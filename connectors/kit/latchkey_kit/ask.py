@@ -4,7 +4,7 @@
     ask.otp(title)              a code that the user just got
     ask.choice(title, options)  one of these: what the step gets, and what the user reads. It has one field
     ask.wait(title)             to do something elsewhere, such as approving the login in an app. The step has
-                                no fields, runs every `poll` seconds (2 to 30), and asks `wait` until it is done
+                                no fields, runs every `poll` seconds (2 to 30), and asks `wait` again or not
     ask.again(message)          the last question once more, with what was typed but for secrets
 
 title: the question in a sentence of at most 200 characters.
@@ -22,15 +22,15 @@ from typing import Any
 Step = Callable[..., Any]
 
 
+@dataclass(eq=False)
 class Question(Exception):  # noqa: N818 # not an error: the way out of a step, wherever it is raised
     """A challenge that is not yet worded."""
 
-    def __init__(
-        self, kind: str, title: str, then: str, options: Mapping[str, str], more: Mapping[str, Any]
-    ) -> None:
-        super().__init__(kind)
-        self.kind, self.title, self.then, self.options = kind, title, then, options
-        self.more = {name: value for name, value in more.items() if value is not None}
+    kind: str
+    title: str
+    then: str
+    options: Mapping[str, str]
+    more: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class _Ask:
     def __call__(
         self,
         title: str,
-        options: Mapping[str, str] = {},  # noqa: B006 # nobody changes it
+        options: Mapping[str, str] = {},  # nobody changes it
         *,
         then: Step | None = None,
         message: str | None = None,
@@ -51,7 +51,8 @@ class _Ask:
     ) -> Question:
         offered = [{"id": step.__name__, "title": words} for words, step in (actions or {}).items()]
         more = {"message": message, "values": values, "actions": offered or None, "expiresInSeconds": expires}
-        more |= {"pollSeconds": poll} if self.kind == "wait" else {}
+        more |= {"pollSeconds": poll if self.kind == "wait" else None}
+        more = {name: value for name, value in more.items() if value is not None}
         return Question(self.kind, title, then.__name__ if then else self.kind, options, more)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page, Request, Response, sync_playwright
 
-from latchkey_kit.errors import Failed, KitError, judge
+from latchkey_kit.errors import Failed, judge
 
 # A Lambda function has no user namespaces for the sandbox, no /dev/shm of use and no GPU.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
@@ -18,13 +18,10 @@ class Browser:
 
     def __init__(self, closing: ExitStack, base_url: str, storage: Any, remote: str | None) -> None:
         chromium = closing.enter_context(sync_playwright()).chromium
-        path = shutil.which("chromium") or shutil.which("google-chrome")
         if remote:
             browser = chromium.connect_over_cdp(remote)
-        elif path:
-            browser = chromium.launch(executable_path=path, args=FLAGS)
-        else:
-            raise KitError("there is no Chromium here: install it, or set BROWSER_URL")
+        else:  # without one on the path, the one that Playwright may have installed
+            browser = chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         closing.callback(browser.close)
         context = browser.new_context(base_url=base_url, storage_state=storage)
         closing.callback(context.close)
@@ -40,6 +37,7 @@ class Browser:
         return self._page
 
     def kept(self) -> dict[str, Any]:
+        judge(self._status)
         return {"storage": self._page.context.storage_state(), "url": self._page.url}
 
     def explain(self, kind: str) -> Failed:

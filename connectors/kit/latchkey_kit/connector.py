@@ -24,13 +24,8 @@ _KNOWN: dict[str, Json] = {
     "code": {"title": "One-time code", "writeOnly": True},
 }
 _SECRET_NAME = re.compile("pass|secret|pin$", re.IGNORECASE)
-_SESSION_ID = re.compile("sess_[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 Run = TypeVar("Run", bound=Callable[..., Any])
-
-
-class UnknownRequestError(KitError):
-    """The request is not one that this connector knows, or its state is not one that it gave."""
 
 
 class Connector:
@@ -98,32 +93,28 @@ class Connector:
         began = time.monotonic()
         left = context.get_remaining_time_in_millis() / 1000 if context else CALL_SECONDS
         session = Session(self._base_url, began + min(left, CALL_SECONDS) - SPARE_SECONDS)
-        line: Json = {"level": "INFO", "message": "reply"}
-        error = None
+        line, error = session.line, None
         try:
             with session.closing:
-                reply = self._reply(event, session, line)
+                reply = self._reply(event, session)
         except Exception as raised:  # noqa: BLE001 # whatever it is: its text may hold what was typed
             error = raised
             meaning = session.explain(raised)
-            reply = _failure(meaning, session, executing="operation" in line)
+            reply = _failure(meaning, session)
             line |= {"level": "WARNING" if isinstance(meaning, Failed) else "ERROR"}
             line |= {"error": type(raised).__name__, "at": self._place(raised)}
-            if isinstance(meaning, (Failed, KitError)):
-                line["detail"] = str(meaning)
+            line |= {"detail": str(meaning)} if isinstance(meaning, (Failed, KitError)) else {}
         line |= {name: reply[name] for name in ("status", "code", "reason") if name in reply}
         print(json.dumps(line | {"ms": round((time.monotonic() - began) * 1000)}), flush=True)  # noqa: T201
         return reply, error
 
-    def _reply(self, event: Any, session: Session, line: Json) -> Json:
-        match event:
-            case {"version": 1, "action": _, "sessionId": str(name), "state": packed, "input": typed}:
-                line["sessionId"] = name if _SESSION_ID.fullmatch(name) else None
-            case _:
-                raise UnknownRequestError("no request of this protocol's version")
-        memory = _unpacked(packed)
+    def _reply(self, event: Any, session: Session) -> Json:
+        if event["version"] != 1:
+            raise KitError("no version of the protocol that this kit knows")
+        session.line["sessionId"] = event["sessionId"]
+        memory = _unpacked(event["state"])
         session.state, session.saved, asked = memory["state"], memory["saved"], memory["asked"]
-        run, arguments = self._chosen(event, memory, session, line)
+        run, arguments = self._chosen(event, memory, session)
         try:
             returned = run(session, **arguments)
         except Question as question:
@@ -132,44 +123,38 @@ class Connector:
             returned = question
         memory["asked"] = None
         if isinstance(returned, Question):
-            memory["asked"] = self._asked(returned, asked, typed or {})
-            reply: Json = {"status": "challenge", "challenge": memory["asked"]["challenge"]}
-        elif "operation" in line:
-            reply = {"status": "result", "data": returned}
-        else:
+            memory["asked"] = self._asked(returned, asked, event["input"] or {})
+            reply = {"status": "challenge", "challenge": memory["asked"]["challenge"]}
+        elif event["action"] != "execute":
             memory["loggedIn"] = True
             reply = {"status": "authenticated"}
+        elif isinstance(returned, dict):
+            reply = {"status": "result", "data": returned}
+        else:
+            raise KitError("an operation returns its result, an object, or asks")
         return reply | {"state": _packed(memory | {"state": session.state, "saved": session.kept()})}
 
-    def _chosen(
-        self, event: Json, memory: Json, session: Session, line: Json
-    ) -> tuple[Callable[..., Any], Json]:
-        """What is to be run, with which arguments."""
-        asked, logged_in, choice = memory["asked"], memory["loggedIn"], event.get("choice")
-        answered = choice is not None or event["input"] is not None
-        polled = asked is not None and asked["challenge"]["type"] == "wait" and not answered
-        match event:
-            case {"action": "start", "state": None}:
-                return self._runs[""], {}
-            case {"action": "answer"} if asked and answered and not logged_in:
-                pass
-            case {"action": "poll"} if polled and not logged_in:
-                pass
-            case {
-                "action": "execute",
-                "operation": {"resource": str(resource), "action": str(action), **rest},
-            } if logged_in and f"{action} {resource}" in self._runs:
-                line["operation"] = f"{action} {resource}"
-                session.arguments = rest.get("arguments") or {}
-                session.dry_run, session.writing = session.arguments.get("dryRun") is True, action == "write"
-                if not asked or not (answered or polled):  # also a question that lost its answer: begin anew
-                    return self._runs[line["operation"]], session.arguments
-            case _:
-                raise UnknownRequestError("no request that this connector knows, or not at this point")
+    def _chosen(self, event: Json, memory: Json, session: Session) -> tuple[Callable[..., Any], Json]:
+        """What is to be run, with which arguments; whatever is raised here is a request unknown."""
+        asked, choice, typed = memory["asked"], event.get("choice"), event["input"]
+        answered = asked is not None and (choice is not None or typed is not None)
+        polled = asked is not None and not answered and asked["challenge"]["type"] == "wait"
+        if event["action"] == "start":
+            session.line["step"] = "start"
+            return self._runs[""], {}
+        if event["action"] == "execute" and memory["loggedIn"]:
+            operation = event["operation"]
+            name = f"{operation['action']} {operation['resource']}"
+            run, session.arguments = self._runs[name], operation["arguments"] or {}
+            session.line["operation"], session.writing = name, operation["action"] == "write"
+            if not (answered or polled):  # also a question that lost its answer: begin anew
+                return run, session.arguments
+        elif memory["loggedIn"] or (event["action"], True) not in (("answer", answered), ("poll", polled)):
+            raise KitError("no request that this connector knows, or not at this point")
         if choice is not None and choice not in _actions(asked["challenge"]):
-            raise UnknownRequestError("no such action was offered")
-        line["step"] = asked["then"] if choice is None else choice
-        return self._runs[line["step"]], event["input"] or {}
+            raise KitError("no such action was offered")
+        session.line["step"] = asked["then"] if choice is None else choice
+        return self._runs[session.line["step"]], typed or {}
 
     def _asked(self, question: Question, asked: Json | None, typed: Json) -> Json:
         """The challenge as the protocol has it, and the step that its answer goes to."""
@@ -215,21 +200,20 @@ def _field(parameter: inspect.Parameter, hint: Any) -> Json:
     return field
 
 
-def _failure(error: Exception, session: Session, *, executing: bool) -> Json:
+def _failure(error: Exception, session: Session) -> Json:
     """The reply that an exception makes. What was submitted and not refused has an unknown outcome."""
     reason = error.reason if isinstance(error, Failed) else None
-    unexpected = "AUTOMATION_ERROR" if executing else "CONNECTION_FAILED"
-    if session.uncertain or (session.submitted and reason not in REFUSALS):
-        code, reason = "OUTCOME_UNKNOWN", None
-    elif reason is None:
-        code = "CONNECTION_FAILED" if isinstance(error, UnknownRequestError) else unexpected
-    elif reason == "other":
-        code = "AUTOMATION_ERROR" if executing else "LOGIN_FAILED"
-    elif CODES[reason] == ("LOGIN_FAILED" if executing else "AUTOMATION_ERROR"):
-        code, reason = unexpected, "other"  # the protocol has no such code for this action
-    else:
-        code = CODES[reason]
-    return {"status": "error", "code": code} | ({"reason": reason} if reason else {})
+    if session.writing and (session.uncertain or (session.submitted and reason not in REFUSALS)):
+        return {"status": "error", "code": "OUTCOME_UNKNOWN"}
+    own, unexpected = "LOGIN_FAILED", "CONNECTION_FAILED"
+    if "operation" in session.line:
+        own = unexpected = "AUTOMATION_ERROR"
+    if reason is None:
+        return {"status": "error", "code": unexpected}
+    code = CODES.get(reason, own)
+    if code not in (own, "CONNECTION_FAILED"):  # the protocol has no such code for this action
+        code, reason = unexpected, "other"
+    return {"status": "error", "code": code, "reason": reason}
 
 
 def _packed(memory: Json) -> str:
@@ -239,11 +223,8 @@ def _packed(memory: Json) -> str:
     return packed
 
 
-def _unpacked(packed: Any) -> Json:
+def _unpacked(packed: str | None) -> Json:
     if packed is None:
         return {"state": {}, "saved": {}, "asked": None, "loggedIn": False}
-    try:
-        memory: Json = json.loads(zlib.decompress(base64.b64decode(packed)))
-    except (TypeError, ValueError, zlib.error):
-        raise UnknownRequestError("the state is none of this connector's") from None
+    memory: Json = json.loads(zlib.decompress(base64.b64decode(packed)))
     return memory

@@ -31,6 +31,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         name, value, kind = given.get("name", ""), given.get("value", ""), given.get("type", "").lower()
+        box = kind in ("checkbox", "radio")
         if tag == "form":
             self.form = Form(given.get("action", ""), given.get("method", "get").lower())
             self.forms.append(self.form)
@@ -46,9 +47,8 @@ class _Reader(HTMLParser):
                 self.select = name
             elif kind in ("submit", "image") or (tag == "button" and not kind):
                 self.form.buttons.setdefault(name, value)
-            elif kind not in ("button", "reset", "file"):
-                if kind not in ("checkbox", "radio") or "checked" in given:
-                    self.form.fields[name] = given.get("value", "on" if kind in ("checkbox", "radio") else "")
+            elif kind not in ("button", "reset", "file") and (not box or "checked" in given):
+                self.form.fields[name] = given.get("value", "on" if box else "")
                 self.text = name if tag == "textarea" else ""
 
     def handle_data(self, data: str) -> None:
@@ -67,5 +67,4 @@ def forms(html: str) -> list[Form]:
     """All forms of a page, in their order."""
     reader = _Reader()
     reader.feed(html)
-    reader.close()
     return reader.forms

@@ -1,4 +1,4 @@
-"""Plays a session with a connector in tests, as its worker would, and makes the tests that every connector needs."""
+"""Plays a session with a connector as its worker would, and makes the tests that every connector needs."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from latchkey_kit.session import Json
 
 
 class Play:
-    """A session: `Play(app).start().answer(username="jane", password="...").read("orderHistory", limit=2).data`
+    """A session: `Play(app).start().answer(username="jane", password="...").read("orderHistory").data`
 
     Each method sends one request and returns the session, whose `reply` is the connector's, and whose `error`
     is the exception that it was made of. Nothing but the reply's state goes from one request to the next.

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,11 +15,12 @@ from latchkey_kit.errors import Failed, KitError, judge
 from latchkey_kit.forms import forms
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page as BrowserPage
 
     from latchkey_kit.browser import Browser
 
 Json = dict[str, Any]
+Page = httpx2.Response
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines hold whole addresses
 
@@ -29,20 +31,25 @@ class Session:
     state: whatever JSON you want to find again. It is sealed in between; keep no password in it where a
     cookie will do.
     arguments: those of the operation that runs, also in a step that it was interrupted by; {} before.
-    dry_run: whether the operation must check and submit nothing.
     """
 
     def __init__(self, base_url: str, deadline: float) -> None:
         self.state: Json = {}
         self.arguments: Json = {}
-        self.dry_run = self.writing = False
+        self.writing = False
         self.submitted = self.uncertain = False  # something may have changed; and nobody knows whether it did
+        self.line: Json = {"level": "INFO", "message": "reply"}  # of the log
         self.saved: Json = {}  # cookies and page as the last call left them
         self.closing = ExitStack()
         self._base_url = base_url
         self._deadline = deadline
         self._client: httpx2.Client | None = None
         self._browser: Browser | None = None
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the operation must check and submit nothing."""
+        return self.arguments.get("dryRun") is True
 
     def seconds_left(self) -> float:
         """How long this call may still take. Raises `Failed` when that is over."""
@@ -66,7 +73,7 @@ class Session:
                 client.cookies.jar.set_cookie(Cookie(**cookie))
         return self._client
 
-    def form(self, page: str | httpx2.Response, /, to: str = "", **fields: str) -> httpx2.Response:
+    def form(self, page: str | Page, /, to: str = "", **fields: str) -> Page:
         """Fill in and send a form, and return the page that comes then.
 
         page: where the form is: an address, which is read first, or a page that was read. Of its forms the
@@ -82,8 +89,17 @@ class Session:
                 return self.http.request(form.method, where, **sent)  # type: ignore[arg-type] # by its name
         raise Failed("page_changed", f"no form to {to or 'anywhere'} with the fields {', '.join(fields)}")
 
+    def find(self, page: Page, within: str, pattern: str) -> list[Any]:
+        """All matches of a regular expression in a page that has the text `within`, by which you know it.
+
+        Raises `Failed` (page_changed) if it does not: no match is then no proof that there is nothing.
+        """
+        if within not in page.text:
+            raise Failed("page_changed", f"no {within}")
+        return re.findall(pattern, page.text)
+
     @property
-    def page(self) -> "Page":
+    def page(self) -> "BrowserPage":
         """A page of a browser of this session alone, where the last call left it (its address, cookies and
         local storage; not what was filled in or only in memory).
 
@@ -106,10 +122,10 @@ class Session:
 
         Whatever is raised inside ends the link with OUTCOME_UNKNOWN, and so does anything raised later but a
         question and `Failed` for one of the reasons why a provider refuses: there you have read its answer.
-        Raises KitError in a dry run, and outside of a write.
+        Raises KitError in a dry run. A step of the login may submit too, which has no such outcome.
         """
-        if self.dry_run or not self.writing:
-            raise KitError("a dry run submits nothing" if self.dry_run else "only a write submits")
+        if self.dry_run:
+            raise KitError("a dry run submits nothing")
         self.submitted = self.uncertain = True
         yield
         self.uncertain = False
@@ -135,6 +151,6 @@ class Session:
     def _limit(self, request: httpx2.Request) -> None:
         request.extensions["timeout"] = httpx2.Timeout(self.seconds_left()).as_dict()
 
-    def _judge(self, response: httpx2.Response) -> None:
+    def _judge(self, response: Page) -> None:
         judge(response.status_code)
         response.request.extensions["timeout"]["read"] = self.seconds_left()  # for its body
