@@ -1,4 +1,4 @@
-"""A connector to Lark Mobile, the site of site.py, by a browser."""
+"""A connector to Lark Mobile, the site of lark.py, by a browser."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A connector to Lark Mobile, the site of site.py, by HTTP."""
+"""A connector to Lark Mobile, the site of lark.py, by HTTP."""
 
 import os
 import re
@@ -55,13 +55,12 @@ def arrive(s: Session, page: Page) -> Json | None:
 
 @app.read("mobileBillingStatement")
 def bills(s: Session, limit: int = 100) -> Json:
-    address, rows = "/bills", []
+    address, rows = "/bills", list[list[str]]()
     while address and len(rows) < limit:
         page = s.http.get(address)
         rows += s.find(page, '<table id="bills">', r"<td>([0-9-]+)</td><td>\$([0-9.]+)</td>")
         address = "".join(s.find(page, "", 'rel="next" href="([^"]+)"'))
-    billing = [{"periodStart": start, "amountDue": due, "currency": "USD"} for start, due in rows]
-    return {"billing": billing[:limit]}
+    return {"billing": [{"periodStart": d, "amountDue": due, "currency": "USD"} for d, due in rows[:limit]]}
 
 
 @app.read("paymentMethod")

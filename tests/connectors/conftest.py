@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from examples.provider import site as lark
+from examples.provider import lark
 
 
 class Site:
@@ -27,21 +27,28 @@ class Site:
         return lark.site.accounts[user].cards
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+PORT = free_port()
+os.environ["LARK_URL"] = f"http://127.0.0.1:{PORT}"  # before the connectors are imported
+
+
 @pytest.fixture(scope="session")
 def served() -> Iterator[Site]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = uvicorn.Server(uvicorn.Config(lark.app, log_level="warning"))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    os.environ["LARK_URL"] = url
-    yield Site(url)
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with socket.create_server(("127.0.0.1", PORT)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield Site(os.environ["LARK_URL"])
+        server.should_exit = True
+        thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def site(served: Site) -> Site:
     served.set(reset=True)
     return served

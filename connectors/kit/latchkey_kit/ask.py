@@ -30,7 +30,7 @@ class Question(Exception):  # noqa: N818 # not an error: the way out of a step, 
     title: str
     then: str
     options: Mapping[str, str]
-    more: Mapping[str, Any]
+    more: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from latchkey_kit.ask import Question
 from latchkey_kit.errors import CODES, REFUSALS, Failed, KitError
@@ -19,10 +19,7 @@ CALL_SECONDS = 60.0  # a session waits no longer for a reply
 SPARE_SECONDS = 2.0  # for what comes after the deadline: the state, the browser's end, the reply's way back
 
 SECRET = {"format": "password", "writeOnly": True}
-_KNOWN: dict[str, Json] = {
-    "username": {"title": "User name"},
-    "code": {"title": "One-time code", "writeOnly": True},
-}
+_CODE = {"title": "One-time code", "writeOnly": True}
 _SECRET_NAME = re.compile("pass|secret|pin$", re.IGNORECASE)
 
 Run = TypeVar("Run", bound=Callable[..., Any])
@@ -70,9 +67,8 @@ class Connector:
         while it is typed and never shown again; names with pass or secret in them, or pin at their end, are
         marked so unasked.
         """
-        hints = get_type_hints(run, include_extras=True)
-        parameters = list(inspect.signature(run).parameters.values())[1:]
-        self._fields[run.__name__] = {p.name: _field(p, hints.get(p.name)) for p in parameters}
+        parameters = list(inspect.signature(run, eval_str=True).parameters.values())[1:]
+        self._fields[run.__name__] = {parameter.name: _field(parameter) for parameter in parameters}
         self._runs[run.__name__] = run
         return run
 
@@ -147,6 +143,7 @@ class Connector:
             name = f"{operation['action']} {operation['resource']}"
             run, session.arguments = self._runs[name], operation["arguments"] or {}
             session.line["operation"], session.writing = name, operation["action"] == "write"
+            session.dry_run = session.arguments.get("dryRun") is True
             if not (answered or polled):  # also a question that lost its answer: begin anew
                 return run, session.arguments
         elif memory["loggedIn"] or (event["action"], True) not in (("answer", answered), ("poll", polled)):
@@ -175,8 +172,8 @@ class Connector:
             options = [{"const": const, "title": title} for const, title in question.options.items()]
             ((name, field),) = properties.items()
             schema["properties"] = {name: {"type": "string", "title": field["title"], "oneOf": options}}
-        challenge = {"type": question.kind, "title": question.title, "schema": schema} | question.more
-        return {"challenge": challenge, "then": question.then}
+        challenge = {"type": question.kind, "title": question.title, "schema": schema}
+        return {"challenge": challenge | question.more, "then": question.then}
 
     def _place(self, raised: Exception) -> str | None:
         """The last line of the connector's own that an exception went through."""
@@ -189,13 +186,13 @@ def _actions(challenge: Json) -> list[str]:
     return [action["id"] for action in challenge.get("actions", ())]
 
 
-def _field(parameter: inspect.Parameter, hint: Any) -> Json:
+def _field(parameter: inspect.Parameter) -> Json:
     words = re.sub("(?<=[a-z])(?=[A-Z])|_", " ", parameter.name).capitalize()
     field: Json = {"type": "string", "title": words, "maxLength": 100}
     if parameter.default is inspect.Parameter.empty:
         field["minLength"] = 1
-    field |= SECRET if _SECRET_NAME.search(parameter.name) else _KNOWN.get(parameter.name, {})
-    for more in getattr(hint, "__metadata__", ()):
+    field |= SECRET if _SECRET_NAME.search(parameter.name) else _CODE if parameter.name == "code" else {}
+    for more in getattr(parameter.annotation, "__metadata__", ()):
         field |= more
     return field
 

@@ -21,12 +21,13 @@ class Form:
 
 
 class _Reader(HTMLParser):
+    form: Form | None = None
+    select = ""  # the name of the one that is open
+    text = ""  # the field whose value is the text to come: a textarea's, an option's
+
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[Form] = []
-        self.form: Form | None = None
-        self.select = ""  # the name of the one that is open
-        self.text = ""  # the field whose value is the text to come: a textarea's, an option's
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}

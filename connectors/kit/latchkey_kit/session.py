@@ -1,11 +1,12 @@
 """What a step or an operation is given: the session so far, and the ways to the provider."""
 
+import functools
 import logging
 import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.cookiejar import Cookie
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Page = httpx2.Response
 
+_tls = functools.cache(httpx2.create_ssl_context)  # some 30 ms, and nothing of a session is in it
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines hold whole addresses
 
 
@@ -31,12 +33,13 @@ class Session:
     state: whatever JSON you want to find again. It is sealed in between; keep no password in it where a
     cookie will do.
     arguments: those of the operation that runs, also in a step that it was interrupted by; {} before.
+    dry_run: whether that operation must check and submit nothing.
     """
 
     def __init__(self, base_url: str, deadline: float) -> None:
         self.state: Json = {}
         self.arguments: Json = {}
-        self.writing = False
+        self.writing = self.dry_run = False
         self.submitted = self.uncertain = False  # something may have changed; and nobody knows whether it did
         self.line: Json = {"level": "INFO", "message": "reply"}  # of the log
         self.saved: Json = {}  # cookies and page as the last call left them
@@ -45,11 +48,6 @@ class Session:
         self._deadline = deadline
         self._client: httpx2.Client | None = None
         self._browser: Browser | None = None
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether the operation must check and submit nothing."""
-        return self.arguments.get("dryRun") is True
 
     def seconds_left(self) -> float:
         """How long this call may still take. Raises `Failed` when that is over."""
@@ -66,7 +64,7 @@ class Session:
         `Failed`: nothing that a connector wants to read is in one.
         """
         if self._client is None:
-            client = httpx2.Client(base_url=self._base_url, follow_redirects=True)
+            client = httpx2.Client(base_url=self._base_url, follow_redirects=True, verify=_tls())
             client.event_hooks = {"request": [self._limit], "response": [self._judge]}
             self._client = self.closing.enter_context(client)
             for cookie in self.saved.get("cookies", ()):
@@ -84,9 +82,9 @@ class Session:
         page = self.http.get(page) if isinstance(page, str) else page
         for form in forms(page.text):
             if fields.keys() <= form.names and form.action.endswith(to):
-                member = "data" if form.method == "post" else "params"
-                where, sent = page.url.join(form.action), {member: form.filled(fields)}
-                return self.http.request(form.method, where, **sent)  # type: ignore[arg-type] # by its name
+                where, sent = page.url.join(form.action), form.filled(fields)
+                posts = form.method == "post"
+                return self.http.post(where, data=sent) if posts else self.http.get(where, params=sent)
         raise Failed("page_changed", f"no form to {to or 'anywhere'} with the fields {', '.join(fields)}")
 
     def find(self, page: Page, within: str, pattern: str) -> list[Any]:
@@ -142,7 +140,7 @@ class Session:
 
     def explain(self, error: Exception) -> Exception:
         """The failure that an exception of HTTP or of the browser means; others as they are."""
-        if isinstance(error, (httpx2.TransportError, httpx2.TooManyRedirects)):
+        if isinstance(error, httpx2.RequestError):
             return Failed("provider_unreachable", type(error).__name__)
         if self._browser is not None and type(error).__module__.startswith("playwright."):
             return self._browser.explain(type(error).__name__)
@@ -153,4 +151,7 @@ class Session:
 
     def _judge(self, response: Page) -> None:
         judge(response.status_code)
-        response.request.extensions["timeout"]["read"] = self.seconds_left()  # for its body
+        response.request.extensions["timeout"]["read"] = self.seconds_left()
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        with closing(response.stream) as body:  # which may come slowly, but not for ever
+            response.stream = httpx2.ByteStream(b"".join(chunk for chunk in body if self.seconds_left()))

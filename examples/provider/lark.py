@@ -1,6 +1,6 @@
 """Lark Mobile: a small carrier's website to practise on, on this machine alone.
 
-`python examples/provider/site.py` serves it at http://127.0.0.1:4900. Nothing is kept in files, and the same
+`python examples/provider/lark.py` serves it at http://127.0.0.1:4900. Nothing is kept in files, and the same
 requests always have the same outcomes. Each user's password is `NAME-password-1`:
 
     jane    logs in with it alone; of seven bills a page shows three
