@@ -1,6 +1,7 @@
 """The practice site, served on a port of its own, and the connectors to it."""
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import uvicorn
 
 from examples.provider import lark
 
+CHROMIUM = shutil.which("chromium")
+
 
 class Site:
     """The site's control, as its own route has it."""
@@ -20,7 +23,6 @@ class Site:
         self.url = url
 
     def set(self, **wanted: Any) -> None:
-
         assert httpx2.post(f"{self.url}/control", json=wanted).status_code == 200
 
     def cards(self, user: str) -> list[str]:

@@ -1,14 +1,13 @@
 """Each situation of the practice site, played against both connectors by the protocol alone."""
 
 import importlib
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from latchkey_kit import Play
-from tests.connectors.conftest import Site
+from tests.connectors.conftest import CHROMIUM, Site
 from tests.connectors.protocol import judged
 
 CARD = {
@@ -22,7 +21,7 @@ WRONG = "That was not right: try again"
 DECLINED = CARD | {"cardNumber": "4000000000000002"}
 WAYS = [
     "http",
-    pytest.param("browser", marks=pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")),
+    pytest.param("browser", marks=pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")),
 ]
 
 type Session = Callable[..., Play]
@@ -156,7 +155,10 @@ def test_maintenance_is_told_at_the_start_and_in_the_middle(play: Play, site: Si
     assert error(play.start()) == maintenance
 
 
-def test_a_page_that_changed_is_told_and_nothing_is_made_up(play: Play, site: Site) -> None:
+def test_a_page_that_changed_is_told_and_nothing_is_made_up(
+    play: Play, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latchkey_kit.browser.MOST_SECONDS", 1)
     log_in(play, "jane")
     site.set(markup=2)
     for resource in ("mobileBillingStatement", "paymentMethod"):

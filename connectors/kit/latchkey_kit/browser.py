@@ -26,9 +26,9 @@ class Browser:
         context = browser.new_context(base_url=base_url, storage_state=storage)
         closing.callback(context.close)
         self._page = context.new_page()
+        self._status = 0  # of the document; 0 until it is there
+        self._page.on("request", self._asked)
         self._page.on("response", self._answered)
-        self._page.on("requestfailed", self._not_answered)
-        self._status = 200  # of the last document; 0 if none came
 
     def page_within(self, seconds: float) -> Page:
         judge(self._status)
@@ -48,10 +48,10 @@ class Browser:
             return failed
         return Failed("page_changed" if self._status else "provider_unreachable", kind)
 
+    def _asked(self, request: Request) -> None:
+        if request.is_navigation_request() and request.frame == self._page.main_frame:
+            self._status = 0
+
     def _answered(self, response: Response) -> None:
         if response.request.is_navigation_request() and response.frame == self._page.main_frame:
             self._status = response.status
-
-    def _not_answered(self, request: Request) -> None:
-        if request.is_navigation_request() and request.frame == self._page.main_frame:
-            self._status = 0

@@ -98,8 +98,8 @@ class Session:
 
     @property
     def page(self) -> "BrowserPage":
-        """A page of a browser of this session alone, where the last call left it (its address, cookies and
-        local storage; not what was filled in or only in memory).
+        """A page of a browser of this session alone, at the connector's address and then where the last call
+        left it: its address, which is opened again, cookies and local storage; not what was filled in.
 
         The browser is the machine's Chromium, or the one behind the address in the variable BROWSER_URL
         (Chrome's DevTools protocol), and ends with the call. Ask for `s.page` anew each time instead of
@@ -110,8 +110,7 @@ class Session:
 
             saved, remote = self.saved.get("page", {}), os.environ.get("BROWSER_URL")
             self._browser = Browser(self.closing, self._base_url, saved.get("storage"), remote)
-            if "url" in saved:
-                self._browser.page_within(self.seconds_left()).goto(saved["url"])
+            self._browser.page_within(self.seconds_left()).goto(saved.get("url", self._base_url))
         return self._browser.page_within(self.seconds_left())
 
     @contextmanager
