@@ -4,7 +4,7 @@
     ask.otp(title)              a code that the user just got
     ask.choice(title, options)  one of these: what the step gets, and what the user reads. It has one field
     ask.wait(title)             to do something elsewhere, such as approving the login in an app. The step has
-                                no fields, runs every `poll` seconds (2 to 30), and asks `wait` again or not
+                                no fields, runs every `poll` seconds (2 to 30), and asks again until it is so
     ask.again(message)          the last question once more, with what was typed but for secrets
 
 title: the question in a sentence of at most 200 characters.

@@ -31,8 +31,8 @@ class Connector:
         app = lambda_handler = Connector("https://lark.example")
 
         @app.start
-        def start(s: Session) -> Question:
-            return ask.login("Log in to Lark")
+        def start(s: Session) -> None:
+            raise ask.login("Log in to Lark")
 
         @app.step
         def login(s: Session, username: str, password: str) -> None:
@@ -41,7 +41,7 @@ class Connector:
                 raise ask.again("That user name and password do not match")
 
         @app.read("mobileBillingStatement")
-        def bills(s: Session, limit: int = 100) -> dict: ...
+        def bills(s: Session, limit: int = 100) -> Json: ...
 
     A step that neither raises nor returns a question has logged the user in; one that an operation asked for
     returns the operation's result. Each runs once for each answer. All it wants to remember goes through `s`:
