@@ -4,9 +4,9 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from latchkey.catalogue import SCHEMAS, providers, read_schema
-from latchkey.connector_protocol import data_issues, reply_issues
-from latchkey.validation import schema_issues, validator
+from latchkey.domain.catalogue import SCHEMAS, providers, read_schema
+from latchkey.domain.connector_protocol import data_issues, reply_issues
+from latchkey.domain.validation import schema_issues, validator
 
 type Json = dict[str, Any]
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import httpx2
 import pytest
 
-from latchkey.connector_protocol import MAX_STATE_BYTES, json_size, reply_issues
+from latchkey.domain.connector_protocol import MAX_STATE_BYTES, json_size, reply_issues
 from latchkey_kit import SECRET, Connector, Failed, Play, Session, ask
 from latchkey_kit.connector import SPARE_SECONDS
 from latchkey_kit.errors import CODES
@@ -94,7 +94,7 @@ UNKNOWN = ("OUTCOME_UNKNOWN", None)
         ("inside", ValueError(), UNKNOWN),
         ("inside", REFUSED, UNKNOWN),
         ("inside", Failed("card_declined"), UNKNOWN),
-        ("inside", ask.otp("The code"), UNKNOWN),
+        ("inside", ask.otp("The code", then=code), UNKNOWN),
         ("after", ValueError(), UNKNOWN),
         ("after", REFUSED, UNKNOWN),
         ("after", Failed("page_changed"), UNKNOWN),
