@@ -53,6 +53,7 @@ conformance: .venv/.ready ## Try a connector: CONNECTOR=function INTEGRATION=tmo
 check: .venv/.ready ## Fast checks: lint, types, unit tests
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
 	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/mypy --no-error-summary --python-version 3.10 connectors/kit
 	@PYTHONPATH=.:layers/common .venv/bin/lint-imports --no-cache --no-logo > .local/imports || (cat .local/imports; false)
 	@$(PYTHON) -m pytest -q tests/unit
 

@@ -32,6 +32,10 @@ def raising(error: Exception) -> Act:
 def nothing(_: Session) -> None: ...
 
 
+def approved(_: Session) -> dict[str, Any]:
+    return {"success": True, "card": {"last4": CARD[-4:]}}
+
+
 def code(s: Session, code: str) -> dict[str, Any]:
     assert code
     return {"success": True, "card": {"last4": s.arguments["cardNumber"][-4:]}}
@@ -54,6 +58,7 @@ def connector(
         return login(s)
 
     app.step(code)
+    app.step(approved)
 
     @app.write("paymentMethod")
     def save(s: Session, cardNumber: str, **_: bool) -> dict[str, Any]:  # noqa: N803 # as the argument is called
@@ -124,6 +129,24 @@ def test_a_question_after_the_submit_says_that_nothing_is_written_yet() -> None:
     play = log_in(connector(after=raising(ask.otp("The code", then=code))))
     assert play.write("paymentMethod", cardNumber=CARD).challenge["title"] == "The code"
     assert play.answer(code="123456").data["card"] == {"last4": CARD[-4:]}
+
+
+def test_an_operation_that_waits_is_polled_and_one_that_lost_its_answer_begins_anew() -> None:
+    begun: list[Session] = []
+    waiting = log_in(connector(before=begun.append, after=raising(ask.wait("Approve it", then=approved))))
+    assert waiting.write("paymentMethod", cardNumber=CARD).challenge["type"] == "wait"
+    assert waiting.write("paymentMethod", cardNumber=CARD).data["success"] is True  # both null: a poll
+    assert len(begun) == 1
+    lost = log_in(connector(before=begun.append, after=raising(ask.otp("The code", then=code))))
+    lost.write("paymentMethod", cardNumber=CARD).write("paymentMethod", cardNumber=CARD)
+    assert lost.challenge["type"] == "otp"
+    assert len(begun) == 3
+
+
+def test_an_operation_without_a_result_has_failed() -> None:
+    app = connector()
+    app.read("orderHistory")(nothing)
+    assert error(log_in(app).read("orderHistory")) == ("AUTOMATION_ERROR", None)
 
 
 def test_a_question_to_a_step_that_there_is_not_is_no_question() -> None:
