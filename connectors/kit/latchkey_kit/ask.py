@@ -5,7 +5,8 @@
     ask.choice(title, options)  one of these: what the step gets, and what the user reads. It has one field
     ask.wait(title)             to do something elsewhere, such as approving the login in an app. The step has
                                 no fields, runs every `poll` seconds (2 to 30), and asks again until it is so
-    ask.again(message)          the last question once more, with what was typed but for secrets
+    ask.again(message)          the last question once more, with what was typed but for secrets, and whatever
+                                of the following is said anew
 
 title: the question in a sentence of at most 200 characters.
 then: a function under @app.step, whose parameters are the question's fields. Without it the answer goes to
@@ -56,8 +57,4 @@ class _Ask:
         return Question(self.kind, title, then.__name__ if then else self.kind, options, more)
 
 
-login, otp, choice, wait = map(_Ask, ("login", "otp", "choice", "wait"))
-
-
-def again(message: str) -> Question:
-    return Question("again", "", "", {}, {"message": message})
+login, otp, choice, wait, again = map(_Ask, ("login", "otp", "choice", "wait", "again"))

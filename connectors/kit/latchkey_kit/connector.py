@@ -160,7 +160,7 @@ class Connector:
                 raise KitError("nothing was asked before, so nothing can be asked again")
             fields = asked["challenge"]["schema"]["properties"]
             shown = {name: text for name, text in typed.items() if not fields[name].get("writeOnly")}
-            more = question.more | ({"values": shown} if shown else {})
+            more = {"message": question.title} | ({"values": shown} if shown else {}) | question.more
             return {"challenge": asked["challenge"] | more, "then": asked["then"]}
         if missing := {question.then, *_actions(question.more)} - self._fields.keys():
             raise KitError(f"there is no @app.step {', '.join(missing)} to go to")

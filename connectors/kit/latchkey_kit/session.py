@@ -1,12 +1,12 @@
 """What a step or an operation is given: the session so far, and the ways to the provider."""
 
-import functools
 import logging
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache, cached_property
 from http.cookiejar import Cookie
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Page = httpx2.Response
 
-_tls = functools.cache(httpx2.create_ssl_context)  # some 30 ms, and nothing of a session is in it
+_tls = cache(httpx2.create_ssl_context)  # some 30 ms, and nothing of a session is in it
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines hold whole addresses
 
 
@@ -46,7 +46,6 @@ class Session:
         self.closing = ExitStack()
         self._base_url = base_url
         self._deadline = deadline
-        self._client: httpx2.Client | None = None
         self._browser: Browser | None = None
 
     def seconds_left(self) -> float:
@@ -56,20 +55,19 @@ class Session:
             raise Failed("provider_unreachable", "the call's time is over")
         return left
 
-    @property
+    @cached_property
     def http(self) -> httpx2.Client:
         """A client with the session's cookies, for addresses relative to the connector's or whole ones.
 
         It follows redirects, and gives up in time for a reply. An answer 503, another 5xx or 429 raises
         `Failed`: nothing that a connector wants to read is in one.
         """
-        if self._client is None:
-            client = httpx2.Client(base_url=self._base_url, follow_redirects=True, verify=_tls())
-            client.event_hooks = {"request": [self._limit], "response": [self._judge]}
-            self._client = self.closing.enter_context(client)
-            for cookie in self.saved.get("cookies", ()):
-                client.cookies.jar.set_cookie(Cookie(**cookie))
-        return self._client
+        client = httpx2.Client(base_url=self._base_url, follow_redirects=True, verify=_tls())
+        client.event_hooks = {"request": [self._limit], "response": [self._judge]}
+        for cookie in self.saved.get("cookies", ()):
+            client.cookies.jar.set_cookie(Cookie(**cookie))
+        self.closing.enter_context(client)
+        return client
 
     def form(self, page: str | Page, /, to: str = "", **fields: str) -> Page:
         """Fill in and send a form, and return the page that comes then.
@@ -130,8 +128,8 @@ class Session:
     def kept(self) -> Json:
         """What the next call of this session is to find in `saved`."""
         kept = dict(self.saved)
-        if self._client is not None:
-            cookies = [vars(cookie) for cookie in self._client.cookies.jar]
+        if "http" in vars(self):
+            cookies = [vars(cookie) for cookie in self.http.cookies.jar]
             kept["cookies"] = [{name.removeprefix("_"): value for name, value in c.items()} for c in cookies]
         if self._browser is not None:
             kept["page"] = self._browser.kept()
