@@ -1,6 +1,7 @@
 """Holds what a connector is sent and what it replies against the protocol's schemas."""
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,8 @@ type Json = dict[str, Any]
 REQUEST = read_schema(f"{SCHEMAS}/connector_request.json")
 REPLY = read_schema(f"{SCHEMAS}/connector_reply.json")
 # Whether the schemas have what the protocol grew by; what they do not know they cannot judge.
-KNOWS_WAIT = "wait" in REPLY["$defs"]["challenge"]["properties"]["type"]["enum"]
-KNOWS_MESSAGE = "message" in REPLY["$defs"]["challenge"]["properties"]
-KNOWS_REASON = "reason" in str(REPLY["allOf"])
-KNOWS_CHOICE = "choice" in REQUEST["properties"]
+REQUESTS_GREW = '"poll"' in json.dumps(REQUEST)
+REPLIES_GREW = '"pollSeconds"' in json.dumps(REPLY)
 
 
 def judged(handler: Callable[[Any, Any], Json]) -> Callable[[Any, Any], Json]:
@@ -33,22 +32,20 @@ def judged(handler: Callable[[Any, Any], Json]) -> Callable[[Any, Any], Json]:
 
 
 def _request_issues(request: Json) -> list[Any]:
-    grown = request["action"] == "poll" or "choice" in request or (request["operation"] and request["input"])
-    return [] if grown and not KNOWS_CHOICE else schema_issues(validator(REQUEST), request)
+    new = request["action"] == "poll" or "choice" in request or (request["operation"] and request["input"])
+    return [] if new and not REQUESTS_GREW else schema_issues(validator(REQUEST), request)
 
 
 def _reply_issues(request: Json, reply: Json) -> list[Any]:
     action, challenge = request["action"], reply.get("challenge", {})
-    if not KNOWS_REASON:
+    if not REPLIES_GREW:
         reply.pop("reason", None)
-    if not KNOWS_MESSAGE:
         for member in ("message", "values", "actions", "expiresInSeconds"):
             challenge.pop(member, None)
-    if not KNOWS_WAIT:
-        action = "answer" if action == "poll" or challenge else action
         if challenge.get("type") == "wait":
             return []
-    issues = reply_issues(reply, action)
+        action = "answer" if action == "poll" or challenge else action
+    issues: list[Any] = reply_issues(reply, action)
     if reply["status"] == "result":
         asked = request["operation"]
         offered = providers()[request["integrationId"]].resources[asked["resource"]][asked["action"]]

@@ -1,7 +1,6 @@
 """Each situation of the practice site, played against both connectors by the protocol alone."""
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,17 +23,10 @@ WAYS = [
     pytest.param("browser", marks=pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")),
 ]
 
-type Session = Callable[..., Play]
-
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def play(way: str, site: Site) -> Play:  # noqa: ARG001 # the site is up
-    connector = importlib.import_module(f"examples.provider.connector_{way}")
+def play(request: pytest.FixtureRequest) -> Play:
+    connector = importlib.import_module(f"examples.provider.connector_{request.param}")
     return Play(judged(connector.lambda_handler)).start()
 
 
