@@ -6,8 +6,9 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated, Any
 
 import httpx2
@@ -334,6 +335,70 @@ def test_a_call_logs_one_line_without_what_was_typed_or_kept(capsys: pytest.Capt
         "error": "ValueError",
     }
     assert re.fullmatch(r"test_kit\.py:[0-9]+", lines[-1]["at"])
+
+
+type Pages = dict[str, tuple[int, str]]
+
+
+@contextmanager
+def served(pages: Pages, seen: list[str]) -> Iterator[Session]:
+    """A session with a provider that has these pages, and notes each request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            seen.append(f"{self.command} {self.path} {sent}")
+            status, html = pages[self.path.partition("?")[0]]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        session = Session(f"http://127.0.0.1:{server.server_port}", time.monotonic() + 20)
+        try:
+            with session.closing:
+                yield session
+        finally:
+            server.shutdown()
+
+
+FORMS = """<form method="post" action="../code"><input type=hidden name=csrf value=1><input name=code></form>
+<form method="post" action="/code/new?to=sms"><input type=hidden name=csrf value=2></form>
+<form method="dialog"><input name="q"></form>"""
+
+
+def test_a_form_is_found_by_its_fields_and_where_it_goes() -> None:
+    pages = {"/login/a": (200, FORMS), "/code": (200, "ok"), "/code/new": (404, "gone")}
+    seen: list[str] = []
+    with served(pages, seen) as s:
+        assert s.form("/login/a", code="123456").text == "ok"
+        page = s.http.get("/login/a")
+        assert s.form(page, to="to=sms").status_code == 404
+        assert s.form(page, q="a&b").text == FORMS
+        with pytest.raises(Failed, match="page_changed: no form to /code with the fields q"):
+            s.form(page, to="/code", q="x")
+    assert seen == [
+        "GET /login/a ",
+        "POST /code csrf=1&code=123456",
+        "GET /login/a ",
+        "POST /code/new?to=sms csrf=2",
+        "GET /login/a?q=a%26b ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(429, "blocked_by_provider"), (500, "provider_unreachable"), (503, "provider_maintenance")],
+)
+def test_a_status_with_which_no_page_comes_is_a_failure(status: int, reason: str) -> None:
+    with served({"/": (status, "")}, []) as s, pytest.raises(Failed) as failed:
+        s.http.get("/")
+    assert failed.value.reason == reason
 
 
 def say_nothing(_: socket.socket) -> None: ...
