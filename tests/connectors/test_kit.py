@@ -358,7 +358,7 @@ def served(pages: Pages, seen: list[str]) -> Iterator[Session]:
         def log_message(self, *_: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         session = Session(f"http://127.0.0.1:{server.server_port}", time.monotonic() + 20)
         try:
             with session.closing:
@@ -427,7 +427,7 @@ def test_a_provider_that_hangs_is_given_up_in_time_for_a_reply(
             connection.recv(1)  # until the other side has closed it
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = threading.Thread(target=answer, args=[listener])
+        server = threading.Thread(target=answer, args=[listener], daemon=True)
         server.start()
         app = Connector(f"http://127.0.0.1:{listener.getsockname()[1]}")
         app.start(lambda s: s.http.get("/"))
