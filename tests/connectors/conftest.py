@@ -1,6 +1,7 @@
 """The practice site, served on a port of its own, and the connectors to it."""
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -24,6 +25,13 @@ class Site:
 
     def set(self, **wanted: Any) -> None:
         assert httpx2.post(f"{self.url}/control", json=wanted).status_code == 200
+
+    def log_in(self, user: str, password: str = "") -> httpx2.Response:
+        """The page that a browser gets to with this password, or the right one."""
+        with httpx2.Client(base_url=self.url, follow_redirects=True) as browser:
+            (token,) = re.findall('name="csrf" value="([^"]+)"', browser.get("/login").text)
+            typed = {"username": user, "password": password or f"{user}-password-1"}
+            return browser.post("/login", data=typed | {"csrf": token})
 
     def cards(self, user: str) -> list[str]:
         return lark.site.accounts[user].cards
