@@ -1,13 +1,15 @@
 """The tests that every connector gets by one line: the examples pass them, and each harm fails one."""
 
+import re
 from http.cookiejar import CookieJar
 from typing import Any
 
 import pytest
 
 from examples.provider import connector_http
-from latchkey_kit import Connector, Page, Session, ask, standard_tests
+from latchkey_kit import Connector, Page, Play, Session, ask, standard_tests
 from tests.connectors.conftest import Site
+from tests.template import ROOT
 
 CARD = {
     "cardNumber": "4111111111111111",
@@ -22,6 +24,16 @@ READS = ["mobileBillingStatement", "paymentMethod"]
 WRITES = {"paymentMethod": CARD}
 
 TestLarkByHttp = standard_tests(connector_http.app, JANE, STELLA, reads=READS, writes=WRITES)
+
+
+def test_the_connector_of_the_page_on_the_kit_logs_in_and_reads(site: Site) -> None:
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/kit.md").read_text(), re.DOTALL)
+    assert found
+    names: dict[str, Any] = {}
+    exec(found[1].replace("https://lark.example", site.url), names)  # noqa: S102 # our own page
+    play = Play(names["lambda_handler"]).start()
+    assert "message" in play.answer(**JANE[0] | {"password": "wrong-password"}).challenge
+    assert len(play.answer(**JANE[0]).read("mobileBillingStatement", limit=2).data["billing"]) == 2
 
 
 def harmful(harm: str, url: str) -> Connector:
