@@ -159,7 +159,8 @@ def login(request: Request, visit: Visit, posted: dict[str, str]) -> Response:
             said = "This account is locked." if locked else "That user name and password do not match."
         else:
             account.failures, account.verdict = 0, ""
-            visit.account, visit.wrong_codes, visit.known = account, 0, not account.second_factor
+            visit.account, visit.wrong_codes, visit.card = account, 0, ""
+            visit.known, visit.logged_in = not account.second_factor, False
             account.codes_sent += account.second_factor == "code"
             return go({"code": "/code", "app": "/approve"}.get(account.second_factor, "/terms"))
     fields = text(user, labels[0]) + text(password, labels[1], "password")
@@ -168,7 +169,7 @@ def login(request: Request, visit: Visit, posted: dict[str, str]) -> Response:
 
 def code(_: Request, visit: Visit, posted: dict[str, str]) -> Response:
     """Where a code is asked, be it for the login or for a card."""
-    if visit.account is None:
+    if visit.account is None or not visit.account.codes_sent:
         return go("/login")
     said = ""
     if "again" in posted:

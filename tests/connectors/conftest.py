@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -26,12 +27,14 @@ class Site:
     def set(self, **wanted: Any) -> None:
         assert httpx2.post(f"{self.url}/control", json=wanted).status_code == 200
 
-    def log_in(self, user: str, password: str = "") -> httpx2.Response:
-        """The page that a browser gets to with this password, or the right one."""
+    @contextmanager
+    def browser(self, user: str, password: str = "") -> Iterator[httpx2.Client]:
+        """A browser in which this password was sent, or the right one."""
         with httpx2.Client(base_url=self.url, follow_redirects=True) as browser:
             (token,) = re.findall('name="csrf" value="([^"]+)"', browser.get("/login").text)
             typed = {"username": user, "password": password or f"{user}-password-1"}
-            return browser.post("/login", data=typed | {"csrf": token})
+            browser.post("/login", data=typed | {"csrf": token})
+            yield browser
 
     def cards(self, user: str) -> list[str]:
         return lark.site.accounts[user].cards

@@ -1,5 +1,7 @@
 """The practice site is strict where a connector could be lax, and forgets what it is told to."""
 
+import re
+
 import httpx2
 
 from tests.connectors.conftest import Site
@@ -19,12 +21,27 @@ def test_what_is_behind_the_login_leads_to_it(site: Site) -> None:
         assert httpx2.get(site.url + path).headers["location"] == "/login"
 
 
+def test_nothing_but_the_app_lets_in_who_must_approve_there(site: Site) -> None:
+    with site.browser("ada") as browser:
+        (token,) = re.findall('name="csrf" value="([^"]+)"', browser.get("/login").text)
+        browser.post("/code", data={"code": "000000", "csrf": token})
+        assert browser.get("/terms").url.path == "/login"
+        site.set(approve="ada")
+        assert browser.get("/approve").url.path == "/account"
+
+
 def test_a_reset_ends_every_visit_and_opens_every_account(site: Site) -> None:
-    for _ in range(3):
-        site.log_in("jane", "wrong-password")
-    assert "is locked" in site.log_in("jane").text
-    site.set(reset=True)
-    assert site.log_in("jane").url.path == "/account"
+    with site.browser("jane") as visited:
+        assert visited.get("/account").url.path == "/account"
+        for _ in range(3):
+            with site.browser("jane", "wrong-password") as browser:
+                pass
+        with site.browser("jane") as browser:
+            assert browser.get("/").url.path == "/login"
+        site.set(reset=True)
+        assert visited.get("/account").url.path == "/login"
+        with site.browser("jane") as browser:
+            assert browser.get("/").url.path == "/account"
 
 
 def test_what_there_is_not_cannot_be_controlled(site: Site) -> None:
