@@ -66,7 +66,8 @@ chromium:
 
 test: check build .local/emulator/.ready chromium ## Everything: check, handlers over moto, the template, a deployed stack of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint > /dev/null
-	@$(PYTHON) -m pytest -q tests/connectors tests/integration tests/e2e
+	@$(PYTHON) -m pytest -q tests/connectors -k "not browser"
+	@$(PYTHON) -m pytest -q tests/integration tests/e2e
 
 screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
 	@$(LOCAL) tests.e2e.screenshots
