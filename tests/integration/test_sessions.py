@@ -4,11 +4,17 @@ import copy
 import json
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
-from latchkey.adapters import store
+from latchkey.adapters import aws, store
 from latchkey.domain.connector_protocol import MAX_CHALLENGE_BYTES, json_size
 from latchkey.domain.links import DUE_SHARDS, Link
 from tests.integration.conftest import LOGIN, Context, Output, Stack, founding, operations
@@ -164,6 +170,7 @@ def test_a_session_asks_for_the_login_and_runs_to_its_result(stack: Stack) -> No
     assert list(view["result"]) == ["paymentMethods"]
     assert view["completedAt"] == stack.now
     assert "result" not in stack.client(token).json
+    assert stack.rows("SecretsTable") == []
 
 
 def test_several_operations_have_a_wrapped_result_in_their_order(stack: Stack) -> None:
@@ -249,6 +256,69 @@ def test_a_dying_read_is_tried_three_times_and_a_dying_write_once(stack: Stack) 
     stack.connectors.called.clear()
     stack.run("user_crash", link(WRITE))
     assert stack.connectors.executed() == [(0, "write")]
+
+
+def refusal(status: int) -> ClientError:
+    """Lambda's answer to a call that it does not do."""
+    return ClientError(
+        {"Error": {"Code": "x", "Message": "x"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item] # the rest is not read
+        "Invoke",
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (ReadTimeoutError(endpoint_url="lambda"), "OUTCOME_UNKNOWN"),
+        (refusal(500), "OUTCOME_UNKNOWN"),
+        ({"FunctionError": "Unhandled"}, "OUTCOME_UNKNOWN"),
+        (EndpointConnectionError(endpoint_url="lambda"), "CONNECTION_FAILED"),
+        (ConnectTimeoutError(endpoint_url="lambda"), "CONNECTION_FAILED"),
+        (refusal(403), "CONNECTION_FAILED"),
+    ],
+    ids=["no answer", "Lambda failed", "died", "no connection", "no connection in time", "refused"],
+)
+def test_a_write_that_may_have_begun_is_of_unknown_outcome(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, broken: Any, code: str
+) -> None:
+    invoke = stack.connectors.invoke
+
+    def failing(**request: Any) -> Any:
+        answer = invoke(**request)
+        if json.loads(request["Payload"])["action"] != "execute":
+            return answer
+        if isinstance(broken, Exception):
+            raise broken
+        return answer | broken
+
+    link_id, token = stack.claimed(link(WRITE))
+    monkeypatch.setattr(stack.connectors, "invoke", failing)
+    stack.answer(token, LOGIN)
+    stack.work()
+    assert stack.get(link_id).json["error"]["code"] == code
+    assert stack.connectors.executed() == [(0, "write")]
+
+
+def test_a_call_that_lambda_has_no_room_for_is_tried_four_times(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke, waits = stack.connectors.invoke, list[float]()
+    monkeypatch.setattr("time.sleep", waits.append)
+    full = 3
+
+    def throttled(**request: Any) -> Any:
+        if len(waits) < full:
+            raise refusal(429)
+        return invoke(**request)
+
+    monkeypatch.setattr(stack.connectors, "invoke", throttled)
+    link_id, token = stack.claimed(link(WRITE))
+    assert stack.client(token).json["status"] == "awaiting_input"
+    assert waits == [0.5, 1, 2]
+    full = 99
+    stack.answer(token, LOGIN)
+    stack.work()
+    assert stack.get(link_id).json["error"]["code"] == "CONNECTION_FAILED"
 
 
 def test_input_has_to_fit_the_open_challenge(stack: Stack) -> None:
@@ -416,6 +486,21 @@ def test_sweep_begins_nothing_that_it_has_no_time_for(
     monkeypatch.setattr(Context, "remaining_ms", 80_000)
     stack.sweep()
     assert expired(stack) == due_together
+
+
+def test_one_links_fault_keeps_no_other_waiting(
+    stack: Stack, due_together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, broken = store.get_link, min(row["pk"] for row in stack.links())
+
+    def failing(link_id: str) -> Link | None:
+        if link_id == broken:
+            raise RuntimeError
+        return read(link_id)
+
+    monkeypatch.setattr(store, "get_link", failing)
+    stack.sweep()
+    assert expired(stack) == due_together - 1
 
 
 def test_no_shard_is_always_the_last(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -607,6 +692,19 @@ def test_what_a_worker_sealed_after_the_end_goes_when_its_message_comes_again(st
     left = {"pk": link_id, "sk": "state#left", "ciphertext": b"x", "wrappedKey": b"x"}
     stack.dynamodb.Table("SecretsTable").put_item(Item=left)
     stack.consume("run_session", json.dumps({"sessionId": link_id.replace("link_", "sess_")}))
+    assert stack.rows("SecretsTable") == []
+
+
+def test_what_could_not_be_deleted_at_the_end_goes_with_the_next_sweep(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, token = stack.claimed(link(webhookUrl=None))
+    with monkeypatch.context() as broken:
+        unreachable = Mock(side_effect=EndpointConnectionError(endpoint_url="dynamodb"))
+        broken.setattr(aws.dynamodb(), "delete_item", unreachable)
+        assert stack.client(token, "POST /link/session/cancel").status == 503
+    assert stack.rows("SecretsTable") != []
+    stack.sweep()
     assert stack.rows("SecretsTable") == []
 
 

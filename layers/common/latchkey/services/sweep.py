@@ -50,14 +50,14 @@ def sweep(
 
 def attend(link_id: str, now: int) -> None:
     """Do what the link needs at `now`: expire, time out, wake its worker, settle what its end owes."""
-    link = store.get_link(link_id)
-    if link is None:
-        return
-    due_at = link.due_at()
-    if due_at is None or now < due_at:  # the index is behind
-        return
-    last = as_of(link, now)
     try:
+        link = store.get_link(link_id)
+        if link is None:
+            return
+        due_at = link.due_at()
+        if due_at is None or now < due_at:  # the index is behind
+            return
+        last = as_of(link, now)
         if last.status != link.status:
             end_link.end(link, last, now)
         elif link.status not in OPEN:
@@ -66,5 +66,7 @@ def attend(link_id: str, now: int) -> None:
             queues.wake_worker(link)
     except store.SupersededError:
         telemetry.logger.info("overtaken", linkId=link_id)
+    except UnavailableError:
+        telemetry.logger.warning("a dependency is unavailable", linkId=link_id)
     except Exception as error:  # noqa: BLE001 # one link's fault must not keep the others waiting
         telemetry.logger.error("unexpected", linkId=link_id, **telemetry.unexpected(error))
