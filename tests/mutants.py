@@ -10,23 +10,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 DOMAIN, ADAPTERS, SERVICES = (f"layers/common/latchkey/{room}" for room in ("domain", "adapters", "services"))
-UNIT, HANDLERS = "tests/unit", "tests/integration"
-SESSIONS, WEBHOOKS = f"{HANDLERS}/test_sessions.py", f"{HANDLERS}/test_webhooks.py"
-CREATE, LIST, TEMPLATE = (
-    f"{HANDLERS}/test_create_link.py",
-    f"{HANDLERS}/test_list_links.py",
-    f"{UNIT}/test_template.py",
-)
-LEAKS, STORE = f"{HANDLERS}/test_canaries.py", f"{HANDLERS}/test_store.py"
+UNIT, HANDLERS = "tests/unit/test_", "tests/integration/test_"
+STACK = "template.yaml"
+PASSED, FAILED = 0, 1  # what pytest ends with; all else is that it could not run
+SECONDS = 120  # of one fault; the slowest take thirty
 
 
 class Mutant(NamedTuple):
@@ -35,679 +30,792 @@ class Mutant(NamedTuple):
     text: str  # stands in the file once
     instead: str
     tests: tuple[str, ...]
-    lives_because: str = ""
+    lives_because: str
 
 
-def mutant(title: str, file: str, text: str, instead: str, *tests: str) -> Mutant:
-    return Mutant(title, file, text, instead, tests)
+def mutant(title: str, file: str, text: str, instead: str, *tests: str, lives_because: str = "") -> Mutant:
+    return Mutant(title, file, text, instead, tests, lives_because)
 
 
+# fmt: off
 MUTANTS = [
-    # --- The store: what counts once ---------------------------------------------------------------
-    mutant(
-        "a write whose answer was lost does not recognise itself",
-        f"{ADAPTERS}/store.py",
-        "if stored.write_token == token:",
-        "if False:",
-        STORE,
-    ),
-    mutant(
-        "a write recognises itself only if it removes something",
-        f"{ADAPTERS}/store.py",
-        "if stored.write_token == token:",
-        "if gone and stored.write_token == token:",
-        STORE,
-    ),
-    mutant(
-        "any newer write is taken for one's own",
-        f"{ADAPTERS}/store.py",
-        "if stored.write_token == token:",
-        "if stored.write_token:",
-        STORE,
-    ),
-    mutant(
-        "a save is not conditional on what was read",
-        f"{ADAPTERS}/store.py",
-        '"#writeToken = :old"',
+    # --- The store: what counts once -----------------------------------------------------------------
+    mutant("a write whose answer was lost does not recognise itself", f"{ADAPTERS}/store.py",
+        "if stored.write_token == token:", "if False:",
+        f"{HANDLERS}store.py::test_a_write_whose_answer_was_lost_finds_itself"),
+    mutant("a write recognises itself only if it removes something", f"{ADAPTERS}/store.py",
+        "if stored.write_token == token:", "if gone and stored.write_token == token:",
+        f"{HANDLERS}store.py::test_a_write_whose_answer_was_lost_finds_itself"),
+    mutant("any newer write is taken for one's own", f"{ADAPTERS}/store.py",
+        "if stored.write_token == token:", "if stored.write_token:",
+        f"{HANDLERS}store.py::test_who_comes_second_changes_nothing_and_learns_what_the_first_wrote"),
+    mutant("a save is not conditional on what was read", f"{ADAPTERS}/store.py", '"#writeToken = :old"',
         '"attribute_exists(#writeToken) OR #writeToken = :old"',
-        STORE,
-    ),
-    mutant(
-        "a put overwrites",
-        f"{ADAPTERS}/store.py",
-        'ConditionExpression="attribute_not_exists(pk)",',
+        f"{HANDLERS}store.py::test_who_comes_second_changes_nothing_and_learns_what_the_first_wrote"),
+    mutant("a put overwrites", f"{ADAPTERS}/store.py", 'ConditionExpression="attribute_not_exists(pk)",',
         'ConditionExpression="attribute_not_exists(nothing)",',
-        CREATE,
-    ),
-    mutant(
-        "a claim lets an expired link through",
-        f"{ADAPTERS}/store.py",
-        '"#status = :pending AND expiresAt > :now"',
-        '"#status = :pending AND expiresAt >= :now"',
-        SESSIONS,
-    ),
-    mutant(
-        "the first webhook secret is written without a condition",
-        f"{ADAPTERS}/store.py",
+        f"{HANDLERS}create_link.py::test_the_key_with_another_body_is_refused_and_changes_nothing"),
+    mutant("a claim lets an expired link through", f"{ADAPTERS}/store.py",
+        '"#status = :pending AND expiresAt > :now"', '"#status = :pending AND expiresAt >= :now"',
+        f"{HANDLERS}sessions.py::test_a_link_can_be_claimed_until_the_last_millisecond_and_not_after"),
+    mutant("the first webhook secret is written without a condition", f"{ADAPTERS}/store.py",
         '"ConditionExpression": "attribute_not_exists(pk)",',
         '"ConditionExpression": "attribute_not_exists(nothing)",',
-        STORE,
-    ),
-    mutant(
-        "a rotated webhook secret overwrites a newer one",
-        f"{ADAPTERS}/store.py",
-        '"ciphertext = :old"',
+        f"{HANDLERS}store.py::test_of_two_first_secrets_one_is_kept"),
+    mutant("a rotated webhook secret overwrites a newer one", f"{ADAPTERS}/store.py", '"ciphertext = :old"',
         '"attribute_exists(ciphertext) OR ciphertext = :old"',
-        STORE,
-    ),
-    mutant(
-        "a key is read eventually consistent",
-        f"{ADAPTERS}/store.py",
+        f"{HANDLERS}store.py::test_of_two_first_secrets_one_is_kept"),
+    mutant("a key is read eventually consistent", f"{ADAPTERS}/store.py",
         'Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True',
         'Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=False',
-        STORE,
-    ),
-    mutant(
-        "a place is taken while another holds it",
-        f"{ADAPTERS}/store.py",
-        "#own <= :now)",
-        "#own >= :now)",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a host has no places of its own",
-        f"{ADAPTERS}/store.py",
-        "#hosts <= :now)",
-        "#hosts >= :now)",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a place is given back by whoever no longer holds it",
-        f"{ADAPTERS}/store.py",
+        f"{HANDLERS}store.py::test_what_was_just_written_is_read"),
+    mutant("a place is taken while another holds it", f"{ADAPTERS}/store.py", "#own <= :now)",
+        "#own >= :now)", f"{HANDLERS}webhooks.py::test_a_host_has_five_deliveries_in_flight"),
+    mutant("a host has no places of its own", f"{ADAPTERS}/store.py", "#hosts <= :now)", "#hosts >= :now)",
+        f"{HANDLERS}webhooks.py::test_no_account_takes_all_places_of_a_host"),
+    mutant("a place is given back by whoever no longer holds it", f"{ADAPTERS}/store.py",
         '"#own = :until AND #hosts = :until"',
         '"attribute_exists(#own) OR #own = :until OR #hosts = :until"',
-        WEBHOOKS,
-    ),
-    mutant("one account takes all places", f"{ADAPTERS}/store.py", "= 5, 20", "= 20, 20", WEBHOOKS),
+        f"{HANDLERS}webhooks.py::test_a_place_is_given_back_by_its_holder_alone"),
+    mutant("one account takes all places", f"{ADAPTERS}/store.py", "= 5, 20", "= 20, 20",
+        f"{HANDLERS}webhooks.py::test_a_host_has_five_deliveries_in_flight"),
     # --- Sealing: what must be unguessable and bound -------------------------------------------------
-    mutant(
-        "the nonce is constant",
-        f"{ADAPTERS}/sealing.py",
-        "os.urandom(NONCE_BYTES)",
-        "bytes(NONCE_BYTES)",
-        f"{HANDLERS}/test_sealing.py",
-    ),
-    mutant(
-        "what is sealed is not bound to its link",
-        f"{ADAPTERS}/sealing.py",
-        '{account}|{subject}|{purpose}"',
-        '{account}|{purpose}"',
-        f"{HANDLERS}/test_sealing.py",
-    ),
-    mutant(
-        "what is sealed is not bound to its account",
-        f"{ADAPTERS}/sealing.py",
-        '{account}|{subject}|{purpose}"',
-        '{subject}|{purpose}"',
-        f"{HANDLERS}/test_sealing.py",
-    ),
-    mutant(
-        "a session seals under a constant instead of its link's id",
-        f"{SERVICES}/run_session.py",
-        """            account=self.link.account,
-            subject=self.link.link_id,
+    mutant("the nonce is constant", f"{ADAPTERS}/sealing.py", "os.urandom(NONCE_BYTES)",
+        "bytes(NONCE_BYTES)", f"{HANDLERS}sealing.py::test_the_same_is_never_sealed_the_same_way"),
+    mutant("what is sealed is not bound to its link", f"{ADAPTERS}/sealing.py",
+        '{account}|{subject}|{purpose}"', '{account}|{purpose}"',
+        f"{HANDLERS}sealing.py::test_what_is_sealed_opens_for_its_own_account_and_link_alone"),
+    mutant("what is sealed is not bound to its account", f"{ADAPTERS}/sealing.py",
+        '{account}|{subject}|{purpose}"', '{subject}|{purpose}"',
+        f"{HANDLERS}sealing.py::test_what_is_sealed_opens_for_its_own_account_and_link_alone"),
+    mutant("a session seals under a constant instead of its link's id", f"{SERVICES}/run_session.py",
+        """            subject=self.link.link_id,
             purpose=purpose,
             now=self.clock(),
         )
         store.put_secret""",
-        """            account=self.link.account,
-            subject="link",
+        """            subject="link",
             purpose=purpose,
             now=self.clock(),
         )
         store.put_secret""",
-        SESSIONS,
-    ),
-    mutant(
-        "an event is sealed under a constant instead of its link's id",
-        f"{SERVICES}/end_link.py",
-        "subject=link.link_id",
-        'subject="link"',
-        SESSIONS,
-        WEBHOOKS,
-    ),
-    mutant(
-        "a data key lives for ever",
-        f"{ADAPTERS}/sealing.py",
-        "now >= key.expires_at",
-        "now < 0",
-        f"{HANDLERS}/test_sealing.py",
-    ),
-    mutant(
-        "a data key is used without end",
-        f"{ADAPTERS}/sealing.py",
-        "key.uses_left <= 0",
+        f"{HANDLERS}sessions.py::test_a_session_asks_for_the_login_and_runs_to_its_result"),
+    mutant("an event is sealed under a constant instead of its link's id", f"{SERVICES}/end_link.py",
+        "subject=link.link_id", 'subject="link"',
+        f"{HANDLERS}sessions.py::test_a_session_asks_for_the_login_and_runs_to_its_result"),
+    mutant("a data key lives for ever", f"{ADAPTERS}/sealing.py", "now >= key.expires_at", "now < 0",
+        f"{HANDLERS}sealing.py::test_a_data_key_lasts_five_minutes_or_a_thousand_uses"),
+    mutant("a data key is used without end", f"{ADAPTERS}/sealing.py", "key.uses_left <= 0",
         "key.uses_left <= -1000000",
-        f"{HANDLERS}/test_sealing.py",
-    ),
-    mutant(
-        "KMS is not told the purpose",
-        f"{ADAPTERS}/sealing.py",
+        f"{HANDLERS}sealing.py::test_a_data_key_lasts_five_minutes_or_a_thousand_uses"),
+    mutant("KMS is not told the purpose", f"{ADAPTERS}/sealing.py",
         'KeySpec="AES_256", EncryptionContext={"purpose": purpose}',
         'KeySpec="AES_256", EncryptionContext={"purpose": "any"}',
-        f"{HANDLERS}/test_sealing.py",
-    ),
-    # --- Ids ---------------------------------------------------------------------------------------
-    mutant(
-        "claim codes of 32 random bits",
-        f"{DOMAIN}/ids.py",
-        'return "clm_" + _random(_ID_BYTES, _ID_CHARS)',
-        'return "clm_" + _random(4, _ID_CHARS)',
-        f"{UNIT}/test_ids.py",
-    ),
-    mutant(
-        "client tokens of 32 random bits",
-        f"{DOMAIN}/ids.py",
-        "{_random(_ID_BYTES, _ID_CHARS)}",
-        "{_random(4, _ID_CHARS)}",
-        f"{UNIT}/test_ids.py",
-    ),
-    mutant(
-        "event ids of 32 random bits",
-        f"{DOMAIN}/ids.py",
-        'return "msg_" + _random(_ID_BYTES, _ID_CHARS)',
-        'return "msg_" + _random(4, _ID_CHARS)',
-        f"{UNIT}/test_ids.py",
-    ),
-    mutant(
-        "write tokens of 16 random bits",
-        f"{DOMAIN}/ids.py",
-        "return _random(12, 17)",
-        "return _random(2, 17)",
-        f"{UNIT}/test_ids.py",
-    ),
-    mutant(
-        "webhook secrets of 32 random bits",
-        f"{DOMAIN}/signing.py",
-        "os.urandom(_SECRET_BYTES)",
-        "bytes(28) + os.urandom(4)",
-        f"{UNIT}/test_signing.py",
-    ),
-    mutant(
-        "a derived claim code belongs to the Idempotency-Key alone",
-        f"{DOMAIN}/ids.py",
+        f"{HANDLERS}sealing.py::test_kms_is_told_the_purpose_and_holds_to_it"),
+    # --- Ids -----------------------------------------------------------------------------------------
+    mutant("claim codes of 32 random bits", f"{DOMAIN}/ids.py",
+        'return "clm_" + _random(_ID_BYTES, _ID_CHARS)', 'return "clm_" + _random(4, _ID_CHARS)',
+        f"{UNIT}ids.py::test_what_must_be_unguessable_has_its_bits"),
+    mutant("client tokens of 32 random bits", f"{DOMAIN}/ids.py", "{_random(_ID_BYTES, _ID_CHARS)}",
+        "{_random(4, _ID_CHARS)}", f"{UNIT}ids.py::test_what_must_be_unguessable_has_its_bits"),
+    mutant("event ids of 32 random bits", f"{DOMAIN}/ids.py",
+        'return "msg_" + _random(_ID_BYTES, _ID_CHARS)', 'return "msg_" + _random(4, _ID_CHARS)',
+        f"{UNIT}ids.py::test_what_must_be_unguessable_has_its_bits"),
+    mutant("write tokens of 16 random bits", f"{DOMAIN}/ids.py", "return _random(12, 17)",
+        "return _random(2, 17)", f"{UNIT}ids.py::test_what_must_be_unguessable_has_its_bits"),
+    mutant("webhook secrets of 32 random bits", f"{DOMAIN}/signing.py", "os.urandom(_SECRET_BYTES)",
+        "bytes(28) + os.urandom(4)", f"{UNIT}signing.py"),
+    mutant("a derived claim code belongs to the Idempotency-Key alone", f"{DOMAIN}/ids.py",
         'keyed_digest(api_key, "claim-code", idempotency_key.encode())',
         'keyed_digest("", "claim-code", idempotency_key.encode())',
-        f"{UNIT}/test_ids.py",
-        CREATE,
-    ),
-    mutant(
-        "a client token is one for all links of a key",
-        f"{DOMAIN}/ids.py",
-        'keyed_digest(claim_code, "client-token"',
-        'keyed_digest("", "client-token"',
-        SESSIONS,
-    ),
-    mutant(
-        "digests of different purposes are the same",
-        f"{DOMAIN}/ids.py",
-        'purpose.encode() + b"\\0" + message',
-        'b"\\0" + message',
-        f"{UNIT}/test_ids.py",
-    ),
-    mutant(
-        "an API key's checksum is not checked",
-        f"{DOMAIN}/ids.py",
-        "return livemode if _checksum(body) == checksum else None",
-        "return livemode",
-        f"{UNIT}/test_ids.py",
-        f"{HANDLERS}/test_reading.py",
-    ),
-    # --- Links and sessions ------------------------------------------------------------------------
-    mutant(
-        "a link is pending in the millisecond in which it expires",
-        f"{DOMAIN}/links.py",
-        "now >= link.expires_at",
-        "now > link.expires_at",
-        SESSIONS,
-    ),
-    mutant(
-        "a session lasts a millisecond too long",
-        f"{DOMAIN}/links.py",
-        "now >= session_of(link).ends_at",
-        "now > session_of(link).ends_at",
-        SESSIONS,
-    ),
-    mutant(
-        "a stopped write is reported as not done",
-        f"{DOMAIN}/links.py",
-        'link.operations[running].action == "write"',
-        'link.operations[running].action == "wrote"',
-        SESSIONS,
-    ),
-    mutant(
-        "what the user was asked is kept beyond the end",
-        f"{DOMAIN}/links.py",
-        "replace(link.session, challenge=None)",
-        "link.session",
-        SESSIONS,
-    ),
-    mutant(
-        "the TTL is in milliseconds",
-        f"{DOMAIN}/links.py",
+        f"{UNIT}ids.py::test_a_derived_claim_code_belongs_to_one_key_and_one_idempotency_key"),
+    mutant("a client token is one for all links of a key", f"{DOMAIN}/ids.py",
+        'keyed_digest(claim_code, "client-token"', 'keyed_digest("", "client-token"',
+        f"{HANDLERS}sessions.py::test_one_key_opens_different_sessions_of_different_links"),
+    mutant("digests of different purposes are the same", f"{DOMAIN}/ids.py",
+        'purpose.encode() + b"\\0" + message', 'b"\\0" + message',
+        f"{UNIT}ids.py::test_a_digest_is_of_one_secret_one_purpose_and_one_message"),
+    mutant("an API key's checksum is not checked", f"{DOMAIN}/ids.py",
+        "return livemode if _checksum(body) == checksum else None", "return livemode",
+        f"{UNIT}ids.py::test_a_key_with_one_character_changed_is_junk"),
+    # --- Links and sessions --------------------------------------------------------------------------
+    mutant("a link is pending in the millisecond in which it expires", f"{DOMAIN}/links.py",
+        "now >= link.expires_at", "now > link.expires_at",
+        f"{HANDLERS}reading.py::test_a_link_is_expired_from_the_very_millisecond"),
+    mutant("a session lasts a millisecond too long", f"{DOMAIN}/links.py",
+        "now >= session_of(link).ends_at", "now > session_of(link).ends_at",
+        f"{HANDLERS}sessions.py::test_a_session_ends_after_fifteen_minutes_to_the_millisecond"),
+    mutant("a stopped write is reported as not done", f"{DOMAIN}/links.py",
+        'link.operations[running].action == "write"', 'link.operations[running].action == "wrote"',
+        f"{HANDLERS}sessions.py::test_whoever_stops_a_write_is_told_that_it_may_have_happened"),
+    mutant("what the user was asked is kept beyond the end", f"{DOMAIN}/links.py",
+        "replace(link.session, challenge=None)", "link.session",
+        f"{HANDLERS}sessions.py::test_what_was_asked_is_not_kept_beyond_the_end"),
+    mutant("the TTL is in milliseconds", f"{DOMAIN}/links.py",
         "return -(-self.expires_at // 1000) + retention_days * _DAY",
         "return self.expires_at + retention_days * _DAY",
-        f"{HANDLERS}/test_create_link.py",
-    ),
-    mutant(
-        "a link waits for sweep as long as its session",
-        f"{DOMAIN}/links.py",
-        "session.lease_until or self.updated_at + NUDGE_MS",
-        "session.lease_until or session.ends_at",
-        SESSIONS,
-    ),
-    mutant(
-        "a worker takes a session that another has",
-        f"{DOMAIN}/sessions.py",
-        "now >= session.lease_until",
-        "now >= 0",
-        SESSIONS,
-    ),
-    mutant(
-        "a dying read has four tries", f"{DOMAIN}/sessions.py", "MAX_TRIES = 3", "MAX_TRIES = 4", SESSIONS
-    ),
-    mutant(
-        "a client's token opens its session a millisecond too long",
-        f"{DOMAIN}/sessions.py",
-        "now < end + TOKEN_MS",
-        "now <= end + TOKEN_MS",
-        SESSIONS,
-    ),
-    mutant(
-        "a session's lease is shorter than a call",
-        f"{DOMAIN}/sessions.py",
-        "LEASE_MS = (MAX_CALL_SECONDS + 30) * 1000",
-        "LEASE_MS = (MAX_CALL_SECONDS - 30) * 1000",
-        f"{UNIT}/test_leases.py",
-    ),
-    mutant(
-        "a write is begun again after a crash",
-        f"{SERVICES}/run_session.py",
+        f"{HANDLERS}create_link.py::test_the_stored_link_is_due_at_expiry_and_deleted_a_retention_later"),
+    mutant("a link waits for sweep as long as its session", f"{DOMAIN}/links.py",
+        "session.lease_until or self.updated_at + NUDGE_MS", "session.lease_until or session.ends_at",
+        f"{HANDLERS}sessions.py::test_sweep_finds_a_session_whose_message_was_lost"),
+    mutant("a worker takes a session that another has", f"{DOMAIN}/sessions.py",
+        "now >= session.lease_until", "now >= 0",
+        f"{HANDLERS}sessions.py::test_a_message_that_comes_again_while_a_worker_is_at_it_changes_nothing"),
+    mutant("a dying read has four tries", f"{DOMAIN}/sessions.py", "MAX_TRIES = 3", "MAX_TRIES = 4",
+        f"{HANDLERS}sessions.py::test_a_dying_read_is_tried_three_times_and_a_dying_write_once"),
+    mutant("a client's token opens its session a millisecond too long", f"{DOMAIN}/sessions.py",
+        "now < end + TOKEN_MS", "now <= end + TOKEN_MS",
+        f"{HANDLERS}sessions.py::test_a_client_token_opens_its_own_session_until_a_day_after_the_end"),
+    mutant("a session's lease is shorter than a call", f"{DOMAIN}/sessions.py",
+        "LEASE_MS = (MAX_CALL_SECONDS + 30) * 1000", "LEASE_MS = (MAX_CALL_SECONDS - 30) * 1000",
+        f"{UNIT}leases.py"),
+    mutant("a write is begun again after a crash", f"{SERVICES}/run_session.py",
         'operation.status == "running" and operation.action == "write"',
-        'operation.status == "running" and operation.action == "wrote"',
-        f"{HANDLERS}/test_crashes.py",
-    ),
-    mutant(
-        "the sealed password stays until the link's end",
-        f"{SERVICES}/run_session.py",
-        "for used in (session.state_row, session.input_row):",
-        "for used in (session.state_row,):",
-        LEAKS,
-    ),
-    mutant(
-        "a result that comes after the session's end counts",
-        f"{SERVICES}/run_session.py",
-        "now = self._check_time()  # what",
-        "now = self.clock()  # what",
-        SESSIONS,
-    ),
-    mutant(
-        "a result is not checked",
-        f"{SERVICES}/run_session.py",
-        'if connector_protocol.data_issues(schema, reply["data"]):',
-        "if False:",
-        SESSIONS,
-    ),
-    mutant(
-        "a result too large is named at the end",
-        f"{SERVICES}/run_session.py",
-        "if not end_link.fits(self.link, self._result(results), self.clock()):",
-        "if len(results) == len(self.link.operations) and "
-        "not end_link.fits(self.link, self._result(results), self.clock()):",
-        SESSIONS,
-    ),
-    mutant(
-        "a stranger's answer that lost a race stays sealed",
-        f"{SERVICES}/client_session.py",
-        "store.delete_secret(link, row)",
-        "pass",
-        SESSIONS,
-    ),
-    mutant(
-        "any token of the link's id opens its session",
-        f"{SERVICES}/client_session.py",
-        "or not hmac.compare_digest(link.session.token_hash, ids.token_hash(token))",
-        "or not token",
-        SESSIONS,
-    ),
-    mutant(
-        "a link of another account can be read",
-        f"{SERVICES}/read_link.py",
-        "link.owner != caller.owner",
-        "not link.owner",
-        f"{HANDLERS}/test_reading.py",
-    ),
-    # --- Connectors --------------------------------------------------------------------------------
-    mutant(
-        "botocore repeats a connector's call",
-        f"{ADAPTERS}/aws.py",
-        'retries={"total_max_attempts": 1}',
+        'operation.status == "running" and operation.action == "wrote"', f"{HANDLERS}crashes.py"),
+    mutant("the sealed password stays until the link's end", f"{SERVICES}/run_session.py",
+        "for used in (session.state_row, session.input_row):", "for used in (session.state_row,):",
+        f"{HANDLERS}canaries.py::test_what_was_typed_is_gone_when_it_was_used"),
+    mutant("a result that comes after the session's end counts", f"{SERVICES}/run_session.py",
+        "now = self._check_time()  # what", "now = self.clock()  # what",
+        f"{HANDLERS}sessions.py::test_what_comes_after_the_sessions_end_does_not_count"),
+    mutant("a result is not checked", f"{SERVICES}/run_session.py",
+        'if connector_protocol.data_issues(schema, reply["data"]):', "if False:",
+        f"{HANDLERS}sessions.py::test_nonsense_for_a_result_is_as_a_dead_connector"),
+    mutant("a result too large is named at the end", f"{SERVICES}/run_session.py", "if not end_link.fits(",
+        "if index == len(self.link.operations) - 1 and not end_link.fits(",
+        f"{HANDLERS}sessions.py::test_a_result_too_large_for_an_event_is_the_one_that_is_named"),
+    mutant("a stranger's answer that lost a race stays sealed", f"{SERVICES}/client_session.py",
+        "store.delete_secret(link, row)", "pass",
+        f"{HANDLERS}sessions.py::test_an_answer_that_came_second_is_not_kept"),
+    mutant("any token of the link's id opens its session", f"{SERVICES}/client_session.py",
+        "or not hmac.compare_digest(link.session.token_hash, ids.token_hash(token))", "or not token",
+        f"{HANDLERS}sessions.py::test_a_client_token_opens_its_own_session_until_a_day_after_the_end"),
+    mutant("a link of another account can be read", f"{SERVICES}/read_link.py",
+        "link.owner != caller.owner", "not link.owner",
+        f"{HANDLERS}reading.py::test_unknown_malformed_and_foreign_links_are_one_and_the_same_404"),
+    # --- Connectors ----------------------------------------------------------------------------------
+    mutant("botocore repeats a connector's call", f"{ADAPTERS}/aws.py", 'retries={"total_max_attempts": 1}',
         'retries={"total_max_attempts": 2}',
-        f"{UNIT}/test_aws.py",
-    ),
-    mutant(
-        "a connector is not waited for as long as it may take",
-        f"{ADAPTERS}/aws.py",
-        "read_timeout=MAX_CALL_SECONDS",
-        "read_timeout=MAX_CALL_SECONDS / 2",
-        f"{UNIT}/test_aws.py",
-    ),
-    mutant(
-        "a refused connector's answer is logged",
-        f"{ADAPTERS}/connectors.py",
+        f"{UNIT}aws.py::test_a_connector_is_called_once_and_waited_for_as_long_as_it_may_take"),
+    mutant("a connector is not waited for as long as it may take", f"{ADAPTERS}/aws.py",
+        "read_timeout=MAX_CALL_SECONDS", "read_timeout=MAX_CALL_SECONDS / 2",
+        f"{UNIT}aws.py::test_a_connector_is_called_once_and_waited_for_as_long_as_it_may_take"),
+    mutant("a refused connector's answer is logged", f"{ADAPTERS}/connectors.py",
         'telemetry.logger.error("connector refused", function=function, code=code)',
         'telemetry.logger.error("connector refused", function=function, code=code, said=str(error))',
-        LEAKS,
-    ),
-    mutant(
-        "a dead connector's payload is in the error that is logged",
-        f"{ADAPTERS}/connectors.py",
+        f"{HANDLERS}canaries.py::test_what_goes_wrong_with_a_connector_repeats_nothing_that_was_typed"),
+    mutant("a dead connector's payload is in the error that is logged", f"{ADAPTERS}/connectors.py",
         'raise ConnectorDiedError("the connector failed")',
         'raise ConnectorDiedError(answer["Payload"].read().decode())',
-        LEAKS,
-    ),
-    mutant(
-        "a 53rd bit too much is let through",
-        f"{DOMAIN}/connector_protocol.py",
-        "abs(number) > MAX_INTEGER",
-        "abs(number) > MAX_INTEGER + 1",
-        SESSIONS,
-    ),
-    mutant(
-        "a challenge of any size is let through",
-        f"{DOMAIN}/connector_protocol.py",
+        f"{HANDLERS}canaries.py::test_what_goes_wrong_with_a_connector_repeats_nothing_that_was_typed"),
+    mutant("a 53rd bit too much is let through", f"{DOMAIN}/connector_protocol.py",
+        "abs(number) > MAX_INTEGER", "abs(number) > MAX_INTEGER + 1",
+        f"{UNIT}connector_protocol.py::test_no_result_holds_an_integer_of_more_than_53_bits_wherever_it_is"),
+    mutant("a challenge of any size is let through", f"{DOMAIN}/connector_protocol.py",
         'json_size(reply.get("challenge")) > MAX_CHALLENGE_BYTES',
         'json_size(reply.get("challenge")) > MAX_REPLY_BYTES',
-        f"{UNIT}/test_connector_protocol.py",
-    ),
-    mutant(
-        "a pattern is not tried before it is used",
-        f"{DOMAIN}/connector_protocol.py",
-        'not _can_be_used(field["pattern"])',
-        'not field["pattern"]',
-        SESSIONS,
-    ),
-    # --- Deliveries --------------------------------------------------------------------------------
-    mutant(
-        "a delivery's lease is as long as an attempt alone",
-        f"{DOMAIN}/deliveries.py",
-        "LEASE_MS = 45_000",
-        "LEASE_MS = 15_000",
-        f"{UNIT}/test_leases.py",
-    ),
-    mutant(
-        "an attempt counts before the keys can be read",
-        f"{SERVICES}/deliver_event.py",
-        "    # What can fail on our side comes before the lease: from there on the attempt counts.\n",
-        "    link = store.save(link, deliveries.leased(link, clock(), ids.new_token()))\n",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a redelivery uses up the schedule",
-        f"{DOMAIN}/deliveries.py",
-        "webhook.attempts - webhook.redeliveries, outcome",
-        "webhook.attempts, outcome",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a redelivery moves the schedule",
-        f"{DOMAIN}/deliveries.py",
-        "(outcome.gone or not webhook.redelivering)",
-        "True",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a lost redelivery is forgotten",
-        f"{DOMAIN}/links.py",
-        "if self.redelivering:",
-        "if False:",
-        WEBHOOKS,
-    ),
-    mutant(
-        "hops of the line are not counted",
-        f"{SERVICES}/deliver_event.py",
-        "hops=hops + 1",
-        "hops=hops",
-        WEBHOOKS,
-    ),
-    mutant(
-        "hops of the line have no end",
-        f"{SERVICES}/deliver_event.py",
-        "if hops < MAX_HOPS:",
+        f"{UNIT}connector_protocol.py::test_state_and_reply_have_a_size"),
+    mutant("a pattern is not tried before it is used", f"{DOMAIN}/connector_protocol.py",
+        'not _can_be_used(field["pattern"])', 'not field["pattern"]',
+        f"{HANDLERS}sessions.py::test_a_pattern_that_no_answer_can_be_judged_by_is_no_challenge"),
+    # --- Deliveries ----------------------------------------------------------------------------------
+    mutant("a delivery's lease is as long as an attempt alone", f"{DOMAIN}/deliveries.py",
+        "LEASE_MS = 45_000", "LEASE_MS = 15_000", f"{UNIT}leases.py"),
+    mutant("an attempt counts before the keys can be read", f"{SERVICES}/deliver_event.py",
+        "    # What can fail on our side comes before",
+        """    link = store.save(link, deliveries.leased(link, clock(), ids.new_token()))
+    # What can fail on our side comes before""",
+        f"{HANDLERS}webhooks.py::test_an_outage_of_our_own_uses_up_no_attempt"),
+    mutant("a redelivery uses up the schedule", f"{DOMAIN}/deliveries.py",
+        "webhook.attempts - webhook.redeliveries, outcome", "webhook.attempts, outcome",
+        f"{HANDLERS}webhooks.py::test_what_is_asked_for_moves_nothing_of_the_schedule"),
+    mutant("a redelivery moves the schedule", f"{DOMAIN}/deliveries.py",
+        "(outcome.gone or not webhook.redelivering)", "True",
+        f"{HANDLERS}webhooks.py::test_what_is_asked_for_moves_nothing_of_the_schedule"),
+    mutant("a lost redelivery is forgotten", f"{DOMAIN}/links.py", "if self.redelivering:", "if False:",
+        f"{HANDLERS}webhooks.py::test_an_attempt_that_was_asked_for_and_is_lost_is_made_again"),
+    mutant("hops of the line are not counted", f"{SERVICES}/deliver_event.py", "hops=hops + 1", "hops=hops",
+        f"{HANDLERS}webhooks.py::test_who_serves_the_line_goes_on_in_another_message_when_its_time_is_over"),
+    mutant("hops of the line have no end", f"{SERVICES}/deliver_event.py", "if hops < MAX_HOPS:",
         "if hops < 10 * MAX_HOPS:",
-        WEBHOOKS,
-    ),
-    mutant(
-        "every wait is a delayed message, which sends itself on",
-        f"{SERVICES}/deliver_event.py",
-        "SOON_SECONDS = 60",
-        "SOON_SECONDS = 100_000",
-        WEBHOOKS,
-    ),
-    mutant(
-        "who finds no place waits in no line",
-        f"{SERVICES}/deliver_event.py",
-        "store.stand_in_line(line, link.link_id, until)",
-        "pass",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a delivery's error is logged with its URL",
-        f"{SERVICES}/deliver_event.py",
-        "error=outcome.error,",
-        "error=f'{outcome.error} {link.webhook_url}',",
-        LEAKS,
-    ),
-    mutant(
-        "a signature over other bytes than the body's",
-        f"{DOMAIN}/signing.py",
-        'b"%s.%d.%s" % (message_id.encode(), timestamp, body)',
-        'b"%s.%d.%s" % (message_id.encode(), timestamp, '
-        'json.dumps(json.loads(body), separators=(",", ":")).encode())',
-        f"{UNIT}/test_signing.py",
-    ),
-    mutant(
-        "Retry-After counts with 429 and 503 alone",
-        f"{DOMAIN}/retry_schedule.py",
+        f"{HANDLERS}webhooks.py::test_who_serves_the_line_goes_on_in_another_message_when_its_time_is_over"),
+    mutant("every wait is a delayed message, which sends itself on", f"{SERVICES}/deliver_event.py",
+        "SOON_SECONDS = 60", "SOON_SECONDS = 100_000",
+        f"{HANDLERS}webhooks.py::test_ten_attempts_with_one_id_and_the_same_bytes_and_then_exhausted"),
+    mutant("who finds no place waits in no line", f"{SERVICES}/deliver_event.py",
+        "store.stand_in_line(line, link.link_id, until)", "pass",
+        f"{HANDLERS}webhooks.py::test_who_leaves_a_place_serves_those_that_wait_for_it"),
+    mutant("a delivery's error is logged with its URL", f"{SERVICES}/deliver_event.py",
+        "error=outcome.error,", "error=f'{outcome.error} {link.webhook_url}',",
+        f"{HANDLERS}canaries.py::test_a_failed_delivery_is_logged_without_its_address"),
+    mutant("a signature over other bytes than the body's", f"{DOMAIN}/signing.py", "timestamp, body)",
+        'timestamp, __import__("json").dumps(__import__("json").loads(body)).encode())',
+        f"{UNIT}signing.py"),
+    mutant("Retry-After counts with 429 and 503 alone", f"{DOMAIN}/retry_schedule.py",
         "asked = _retry_after(outcome.retry_after, now)",
         "asked = _retry_after(outcome.retry_after, now) if outcome.status_code in (429, 503) else None",
-        f"{UNIT}/test_schedule.py",
-    ),
-    mutant(
-        "the last step is not taken",
-        f"{DOMAIN}/retry_schedule.py",
-        "attempt > len(_STEPS)",
+        f"{UNIT}schedule.py::test_a_wait_that_is_asked_for_counts_whatever_it_comes_with"),
+    mutant("the last step is not taken", f"{DOMAIN}/retry_schedule.py", "attempt > len(_STEPS)",
         "attempt >= len(_STEPS)",
-        f"{UNIT}/test_schedule.py",
-    ),
-    mutant(
-        "a redelivery is refused a millisecond late",
-        f"{SERVICES}/deliver_event.py",
+        f"{UNIT}schedule.py::test_there_are_ten_attempts_over_75_hours_35_minutes_and_5_seconds"),
+    mutant("a redelivery is refused a millisecond late", f"{SERVICES}/deliver_event.py",
         "now >= (last.completed_at or 0) + deliveries.REDELIVERY_MS",
         "now > (last.completed_at or 0) + deliveries.REDELIVERY_MS",
-        WEBHOOKS,
-    ),
-    mutant(
-        "a family of addresses hides the other",
-        f"{ADAPTERS}/webhook_sender.py",
-        "return _by_turns(dict.fromkeys(public))",
-        "return list(dict.fromkeys(public))",
-        f"{UNIT}/test_sender.py",
-    ),
-    mutant(
-        "one public address is enough",
-        f"{ADAPTERS}/webhook_sender.py",
-        "if len(public) < len(answers):",
-        "if not public:",
-        f"{UNIT}/test_sender.py",
-    ),
-    # --- Doors -------------------------------------------------------------------------------------
-    mutant(
-        "a revoked key works on for an hour",
-        f"{SERVICES}/authenticate.py",
-        "CACHE_MS = 60_000",
-        "CACHE_MS = 3_600_000",
-        f"{HANDLERS}/test_reading.py",
-    ),
-    mutant(
-        "a fault's text is logged",
-        f"{ADAPTERS}/telemetry.py",
-        '"exception": type(error).__qualname__,',
+        f"{HANDLERS}webhooks.py::test_an_event_can_be_sent_again_for_thirty_days"),
+    mutant("a family of addresses hides the other", f"{ADAPTERS}/webhook_sender.py",
+        "return _by_turns(dict.fromkeys(public))", "return list(dict.fromkeys(public))",
+        f"{UNIT}sender.py::test_no_family_hides_the_other"),
+    mutant("one public address is enough", f"{ADAPTERS}/webhook_sender.py",
+        "if len(public) < len(answers):", "if not public:",
+        f"{UNIT}sender.py::test_one_answer_that_is_not_a_public_address_refuses_all"),
+    mutant("three secrets sign", f"{SERVICES}/webhook_secrets.py", "MAX_VALID = 2", "MAX_VALID = 3",
+        f"{HANDLERS}webhooks.py::test_at_most_two_secrets_are_valid_and_no_overlap_is_none"),
+    mutant("a secret signs a millisecond too long", f"{SERVICES}/webhook_secrets.py",
+        "secret.expires_at is None or now < secret.expires_at",
+        "secret.expires_at is None or now <= secret.expires_at",
+        f"{HANDLERS}webhooks.py::test_both_secrets_sign_until_the_overlap_ends"),
+    mutant("the newer secret signs last", f"{SERVICES}/webhook_secrets.py",
+        "return [new, *(secret for secret in older if now < (secret.expires_at or 0))][:MAX_VALID]",
+        "return [*(secret for secret in older if now < (secret.expires_at or 0)), new][:MAX_VALID]",
+        f"{HANDLERS}webhooks.py::test_both_secrets_sign_until_the_overlap_ends"),
+    mutant("a signature's time is in milliseconds", f"{SERVICES}/deliver_event.py", "started // 1000, body",
+        "started, body", f"{HANDLERS}webhooks.py::test_each_end_sends_one_event_that_verifies"),
+    mutant("each attempt has an id of its own", f"{SERVICES}/deliver_event.py",
+        "signing.headers(deliveries.webhook_of(link).message_id", "signing.headers(ids.new_message_id()",
+        f"{HANDLERS}webhooks.py::test_ten_attempts_with_one_id_and_the_same_bytes_and_then_exhausted"),
+    mutant("a late attempt overwrites the next", f"{SERVICES}/deliver_event.py",
+        "if deliveries.webhook_of(link).lease_token != token:", "if False:",
+        f"{HANDLERS}webhooks.py::test_an_attempt_that_outlives_its_lease_does_not_overwrite_the_next"),
+    mutant("an attempt begins without the time for it", f"{SERVICES}/deliver_event.py",
+        "    if seconds_left() < NEEDED_SECONDS:\n        raise HandBackError\n", "",
+        f"{HANDLERS}webhooks.py::test_no_attempt_begins_without_the_time_to_finish_it"),
+    mutant("a place is kept until its time is over", f"{SERVICES}/deliver_event.py",
+        "        store.give_place_back(line, place, until)\n", "        pass\n",
+        f"{HANDLERS}webhooks.py::test_a_place_is_free_as_soon_as_its_attempt_is_over"),
+    mutant("a delivery begins beside another", f"{DOMAIN}/deliveries.py", " and webhook.lease_until <= now",
+        "", f"{HANDLERS}webhooks.py::test_an_event_is_not_sent_twice_at_once"),
+    mutant("an attempt that dies does not count", f"{DOMAIN}/deliveries.py",
+        "attempts=webhook.attempts + 1", "attempts=webhook.attempts",
+        f"{HANDLERS}webhooks.py::test_an_attempt_that_dies_is_made_again_when_its_lease_is_over"),
+    mutant("who is gone is asked again", f"{DOMAIN}/retry_schedule.py", "self.status_code == 410",
+        "self.status_code == 404", f"{UNIT}schedule.py::test_a_receiver_that_is_gone_gets_no_more"),
+    mutant("300 is delivery", f"{DOMAIN}/retry_schedule.py", "200 <= self.status_code < 300",
+        "200 <= self.status_code <= 300",
+        f"{UNIT}schedule.py::test_a_status_of_two_hundred_and_something_is_delivery"),
+    mutant("Retry-After stretches to three steps", f"{DOMAIN}/retry_schedule.py", "2 * step)", "3 * step)",
+        f"{UNIT}schedule.py::test_retry_after_is_honoured_between_one_and_two_steps"),
+    mutant("a 429 is tried again within seconds", f"{DOMAIN}/retry_schedule.py",
+        " or outcome.status_code == 429", "",
+        f"{UNIT}schedule.py::test_an_overloaded_receiver_gets_at_least_a_minute"),
+    mutant("an event holds more than its item", f"{SERVICES}/end_link.py", "MAX_EVENT_BYTES = 256 * 1024",
+        "MAX_EVENT_BYTES = 400 * 1024",
+        f"{HANDLERS}sessions.py::test_a_result_too_large_for_an_event_is_the_one_that_is_named"),
+    mutant("a receiver's 101 is waited upon", f"{ADAPTERS}/webhook_sender.py",
+        "if status >= 200 or status == 101:", "if status >= 200:",
+        f"{UNIT}sender.py::test_the_status_line_decides"),
+    mutant("a fifth address is dialled", f"{ADAPTERS}/webhook_sender.py", "_DIALLED_ADDRESSES = 4",
+        "_DIALLED_ADDRESSES = 5",
+        f"{UNIT}sender.py::test_each_address_is_tried_in_an_equal_share_of_five_seconds"),
+    mutant("a name's certificate is not checked", f"{ADAPTERS}/webhook_sender.py",
+        "context = ssl.create_default_context()", "context = ssl._create_unverified_context()",
+        f"{UNIT}sender.py::test_nothing_is_said_to_who_cannot_prove_the_name"),
+    mutant("what was judged is not what is dialled", f"{ADAPTERS}/webhook_sender.py",
+        "    return _by_turns(dict.fromkeys(public))", "    return _by_turns(dict.fromkeys(answers))",
+        f"{UNIT}sender.py::test_vector_holds_at_delivery"),
+    # --- Doors: what is let in -----------------------------------------------------------------------
+    mutant("a revoked key works on for an hour", f"{SERVICES}/authenticate.py", "CACHE_MS = 60_000",
+        "CACHE_MS = 3_600_000", f"{HANDLERS}reading.py::test_a_revoked_key_is_refused_within_a_minute"),
+    mutant("a fault's text is logged", f"{ADAPTERS}/telemetry.py", '"exception": type(error).__qualname__,',
         '"exception": f"{type(error).__qualname__} {error}",',
-        LEAKS,
-        f"{HANDLERS}/test_create_link.py",
-    ),
-    mutant(
-        "a body of one byte too much is read",
-        "layers/common/latchkey/http.py",
-        "len(body) > MAX_BODY_BYTES",
-        "len(body) > MAX_BODY_BYTES + 1",
-        f"{HANDLERS}/test_create_link_validation.py",
-        CREATE,
-    ),
-    mutant(
-        "a cursor of another list is taken",
-        f"{SERVICES}/list_links.py",
-        "strictjson.canonical(parameters)",
-        "b''",
-        LIST,
-    ),
-    mutant(
-        "a link listed as pending in the millisecond in which it expires",
-        f"{SERVICES}/list_links.py",
-        "#status = :pending AND #expiresAt > :now",
-        "#status = :pending AND #expiresAt >= :now",
-        LIST,
-    ),
-    mutant(
-        "a session listed as active in the millisecond in which it ends",
-        f"{SERVICES}/list_links.py",
-        "#status = :active AND #session.endsAt > :now",
-        "#status = :active AND #session.endsAt >= :now",
-        LIST,
-    ),
-    mutant(
-        "the page's code is taken from the log's side",
-        "functions/link_page/app.py",
-        "if ids.link_id(code) == link_id",
-        "if code",
-        f"{HANDLERS}/test_link_page.py",
-    ),
-    mutant(
-        "a page may be framed by anybody",
-        "functions/link_page/app.py",
-        "frame-ancestors 'none'",
-        "frame-ancestors *",
-        f"{HANDLERS}/test_link_page.py",
-    ),
-    mutant(
-        "the link's status tells a day and a millisecond long",
-        "functions/link_status/app.py",
+        f"{HANDLERS}create_link.py::test_a_fault_of_ours_is_a_500_that_says_nothing_about_the_inside"),
+    mutant("a body of one byte too much is read", "layers/common/latchkey/http.py",
+        "len(body) > MAX_BODY_BYTES", "len(body) > MAX_BODY_BYTES + 1",
+        f"{HANDLERS}create_link_validation.py::test_a_body_over_256_kib_is_413_and_one_of_256_kib_is_read"),
+    mutant("a cursor of another list is taken", f"{SERVICES}/list_links.py",
+        "strictjson.canonical(parameters)", "b''",
+        f"{HANDLERS}list_links.py::test_a_cursor_is_for_its_own_list_and_key_and_is_not_made_up"),
+    mutant("a link listed as pending in the millisecond in which it expires", f"{SERVICES}/list_links.py",
+        "#status = :pending AND #expiresAt > :now", "#status = :pending AND #expiresAt >= :now",
+        f"{HANDLERS}list_links.py::test_a_link_changes_lists_in_the_millisecond_in_which_it_ends"),
+    mutant("a session listed as active in the millisecond in which it ends", f"{SERVICES}/list_links.py",
+        "#status = :active AND #session.endsAt > :now", "#status = :active AND #session.endsAt >= :now",
+        f"{HANDLERS}list_links.py::test_a_link_changes_lists_in_the_millisecond_in_which_it_ends"),
+    mutant("the page's code is taken from the log's side", "functions/link_page/app.py",
+        "if ids.link_id(code) == link_id", "if code",
+        f"{HANDLERS}link_page.py::test_a_code_that_is_cut_off_or_anothers_is_none"),
+    mutant("a page may be framed by anybody", "functions/link_page/app.py", "frame-ancestors 'none'",
+        "frame-ancestors *", f"{HANDLERS}link_page.py::test_a_browser_may_do_no_more_than_the_page_needs"),
+    mutant("the link's status tells a day and a millisecond long", "functions/link_status/app.py",
         "if link is None or not sessions.is_readable(link, request.now):",
         "if link is None or not sessions.is_readable(link, request.now - 1):",
-        f"{HANDLERS}/test_link_status.py",
-    ),
-    # --- The template: names that must match, who may what ------------------------------------------
-    mutant(
-        "sweep's schedule is disabled",
-        "template.yaml",
-        "{ScheduleExpression: rate(1 minute),",
+        f"{HANDLERS}link_status.py::test_it_answers_until_a_day_after_the_end"),
+    mutant("two members of one name are let in", f"{DOMAIN}/strictjson.py",
+        "if len(members) != len(pairs):", "if False:",
+        f"{UNIT}strictjson.py::test_what_is_no_strict_json_object_is_refused_at_the_whole_body"),
+    mutant("65 levels are read", f"{DOMAIN}/strictjson.py", "MAX_DEPTH = 64", "MAX_DEPTH = 65",
+        f"{UNIT}strictjson.py::test_64_levels_are_read_and_65_are_not"),
+    mutant("1.0 counts as an integer", f"{DOMAIN}/strictjson.py",
+        "return math.nan if value.is_integer() else value", "return value",
+        f"{UNIT}strictjson.py::test_a_whole_float_is_not_taken_for_an_integer"),
+    mutant("half a surrogate pair is let in", f"{DOMAIN}/strictjson.py", 'if "\\\\u" in text:', "if False:",
+        f"{UNIT}strictjson.py::test_what_is_no_strict_json_object_is_refused_at_the_whole_body"),
+    mutant("a body's fingerprint depends on its order", f"{DOMAIN}/strictjson.py", "sort_keys=True",
+        "sort_keys=False",
+        f"{UNIT}strictjson.py::test_canonical_bytes_do_not_depend_on_key_order_or_white_space"),
+    mutant("an Idempotency-Key of the least length is refused", f"{DOMAIN}/validation.py",
+        "least <= len(key) <= 255", "least < len(key) <= 255",
+        f"{HANDLERS}create_link.py::test_an_idempotency_key_may_be_any_printable_ascii"),
+    mutant("an Idempotency-Key of 256 characters is let in", f"{DOMAIN}/validation.py",
+        "<= len(key) <= 255", "<= len(key) <= 256",
+        f"{HANDLERS}create_link.py::test_a_malformed_idempotency_key_is_an_issue_beside_the_bodys"),
+    mutant("a claim's key may be guessed", "functions/claim_link/app.py", "MIN_KEY_CHARS = 16",
+        "MIN_KEY_CHARS = 15",
+        f"{HANDLERS}sessions.py::test_a_key_that_could_be_guessed_or_is_no_text_is_refused"),
+    mutant("a live link needs no connector", f"{DOMAIN}/validation.py",
+        "rules.livemode and integration_id not in rules.live_connectors", "False",
+        f"{UNIT}validation.py::test_live_mode_needs_a_live_connector"),
+    mutant("a live link may lead back to the developer's machine", f"{DOMAIN}/validation.py",
+        "allow_loopback=not rules.livemode", "allow_loopback=True",
+        f"{HANDLERS}create_link_validation.py::test_a_test_link_may_lead_back_to_the_developers_own_machine"),
+    mutant("a card's check digit is not checked", f"{DOMAIN}/validation.py", "% 10 == 0", "% 5 == 0",
+        f"{UNIT}validation.py::test_an_independent_validator_agrees_about_arguments"),
+    mutant("a thousand issues are one too many", f"{DOMAIN}/validation.py", "if len(issues) > MAX_ISSUES:",
+        "if len(issues) >= MAX_ISSUES:",
+        f"{UNIT}validation.py::test_an_answer_lists_at_most_a_thousand_issues"),
+    mutant("a body that is no JSON by its type is read", "layers/common/latchkey/http.py",
+        'if media_type != "application/json":', "if not media_type:",
+        f"{HANDLERS}create_link_validation.py::test_a_body_that_is_not_declared_as_json_is_415"),
+    mutant("a body that is encoded is read", "layers/common/latchkey/http.py",
+        'if any(encoding.strip().lower() != "identity" for encoding in encodings):', "if False:",
+        f"{HANDLERS}create_link_validation.py::test_a_body_that_is_encoded_is_415"),
+    mutant("a parameter that comes twice counts once", "layers/common/latchkey/http.py",
+        "if len(parameters) != len(pairs):", "if False:",
+        f"{HANDLERS}list_links.py::test_a_parameter_that_does_not_fit_is_refused"),
+    mutant("any scheme of Authorization is taken", "layers/common/latchkey/http.py",
+        'if scheme.lower() != "bearer":', "if False:",
+        f"{HANDLERS}reading.py::test_junk_is_refused_without_a_look_up"),
+    mutant("port 65536 is let in", f"{DOMAIN}/urls.py", "0 < int(port) < 65536", "0 < int(port) <= 65536",
+        f"{UNIT}urls.py::test_what_is_no_url_is_told_so"),
+    mutant("a webhook may go to any port", f"{DOMAIN}/urls.py", "if port not in ports:", "if False:",
+        f"{UNIT}urls.py::test_webhook_vector_holds"),
+    mutant("a user name in a URL is let in", f"{DOMAIN}/urls.py",
+        '    if "@" in authority:\n        raise InvalidUrl(_USER_INFO)', "",
+        f"{UNIT}urls.py::test_refusal_says_what_to_change"),
+    mutant("a name's trailing dot hides what it is", f"{DOMAIN}/urls.py",
+        '_a_labels(text)).removesuffix(".")', "_a_labels(text))",
+        f"{UNIT}urls.py::test_webhook_is_read_into_parts"),
+    mutant("half of carrier-grade NAT is public", f"{DOMAIN}/urls.py", '"100.64.0.0/10"', '"100.64.0.0/11"',
+        f"{UNIT}urls.py::test_public_is_decided_exactly_at_the_edges_of_networks"),
+    mutant("a cloud's metadata service has a public name", f"{DOMAIN}/urls.py",
+        '    ".metadata.goog",  # a metadata service under a public name\n', "",
+        f"{UNIT}urls.py::test_name_must_be_public"),
+    mutant("a returnUrl's own linkId stays", f"{DOMAIN}/urls.py", "if pair and not _is_link_id(pair)",
+        "if pair", f"{UNIT}urls.py::test_link_id_goes_last_in_the_query"),
+    mutant("a returnUrl's own linkId stays if it is written with escapes", f"{DOMAIN}/urls.py",
+        '    if "%" in name:', "    if False:", f"{UNIT}urls.py::test_link_id_goes_last_in_the_query"),
+    # --- Who may, and what nobody can guess ----------------------------------------------------------
+    mutant("a revoked key works", f"{SERVICES}/authenticate.py", "row.revoked or ", "",
+        f"{HANDLERS}reading.py::test_a_revoked_key_is_told_as_an_unknown_one_is"),
+    mutant("a key's mode is what it says of itself", f"{SERVICES}/authenticate.py",
+        " or row.livemode != livemode", "",
+        f"{HANDLERS}reading.py::test_a_key_works_in_the_mode_that_it_was_made_for_alone"),
+    mutant("a key is remembered a millisecond too long", f"{SERVICES}/authenticate.py",
+        "if now >= expires_at:", "if now > expires_at:",
+        f"{HANDLERS}reading.py::test_a_revoked_key_is_refused_within_a_minute"),
+    mutant("the cache of keys grows without end", f"{SERVICES}/authenticate.py",
+        "if len(_known) >= CACHE_ENTRIES:", "if False:",
+        f"{HANDLERS}reading.py::test_the_cache_of_keys_is_bounded"),
+    mutant("both modes see one another's links", f"{SERVICES}/authenticate.py",
+        "{'live' if self.livemode else 'test'}", "test",
+        f"{HANDLERS}reading.py::test_neither_mode_sees_the_others_links"),
+    mutant("a key is in its caller's repr", f"{SERVICES}/authenticate.py",
+        "api_key: str = field(repr=False)", "api_key: str",
+        f"{HANDLERS}canaries.py::test_a_key_and_a_request_are_in_no_ones_repr"),
+    mutant("a request's repr holds its event", "layers/common/latchkey/http.py",
+        "event: dict[str, Any] = field(repr=False)", "event: dict[str, Any] = field(repr=True)",
+        f"{HANDLERS}canaries.py::test_a_key_and_a_request_are_in_no_ones_repr"),
+    mutant("the catalogue needs no key", "functions/get_providers/app.py", "http.private(_show_catalogue)",
+        "http.public(_show_catalogue)",
+        f"{HANDLERS}reading.py::test_every_route_refuses_a_request_without_a_key"),
+    mutant("a cursor's signature has 16 bits", f"{SERVICES}/list_links.py", "_MAC_BYTES = 16",
+        "_MAC_BYTES = 2",
+        f"{HANDLERS}list_links.py::test_a_cursor_is_for_its_own_list_and_key_and_is_not_made_up"),
+    mutant("a cursor is good for any key", f"{SERVICES}/list_links.py",
+        'ids.keyed_digest(caller.api_key, "cursor"', 'ids.keyed_digest("", "cursor"',
+        f"{HANDLERS}list_links.py::test_a_cursor_is_for_its_own_list_and_key_and_is_not_made_up"),
+    mutant("a body's fingerprint is a plain hash", f"{SERVICES}/create_link.py",
+        'ids.keyed_digest(caller.api_key, "body"', 'ids.keyed_digest("", "body"',
+        f"{HANDLERS}create_link.py::test_the_store_holds_neither_claim_code_nor_a_plain_hash_of_the_body"),
+    mutant("any session of the claim's link is handed out", f"{SERVICES}/client_session.py",
+        "if not hmac.compare_digest(link.session.token_hash, begun.token_hash):", "if False:",
+        f"{HANDLERS}sessions.py::test_a_link_is_claimed_once"),
+    mutant("an answer to an older challenge counts", f"{SERVICES}/client_session.py",
+        'if challenge is None or challenge["id"] != body["challengeId"]:', "if challenge is None:",
+        f"{HANDLERS}sessions.py::test_input_has_to_fit_the_open_challenge"),
+    mutant("another account's links are listed", f"{SERVICES}/list_links.py", "            caller.owner,\n",
+        '            "acme#test",\n',
+        f"{HANDLERS}list_links.py::test_an_account_sees_its_own_links_in_its_own_mode"),
+    mutant("a page's nonce is constant", "functions/link_page/app.py", "secrets.token_urlsafe(16)",
+        '"nonce"', f"{HANDLERS}link_page.py::test_a_browser_may_do_no_more_than_the_page_needs"),
+    mutant("a page's nonce has 16 bits", "functions/link_page/app.py", "secrets.token_urlsafe(16)",
+        "secrets.token_urlsafe(2)",
+        f"{HANDLERS}link_page.py::test_a_browser_may_do_no_more_than_the_page_needs"),
+    mutant("a returnUrl ends its attribute", "functions/link_page/app.py", "f' href=\"{escape(url)}\"'",
+        "f' href=\"{url}\"'", f"{HANDLERS}link_page.py::test_the_way_back_tells_how_it_ended"),
+    mutant("the page tells others where its user came from", "functions/link_page/app.py",
+        '"Referrer-Policy": "no-referrer"', '"Referrer-Policy": "unsafe-url"',
+        f"{HANDLERS}link_page.py::test_a_browser_may_do_no_more_than_the_page_needs"),
+    mutant("an answer may be kept", "layers/common/latchkey/http.py", '"Cache-Control": "no-store"',
+        '"Cache-Control": "private"',
+        f"{HANDLERS}create_link.py::test_the_founding_example_is_answered_with_exactly_its_fields"),
+    mutant("API keys of 60 random bits", f"{DOMAIN}/ids.py", "_KEY_RANDOM_CHARS = 30",
+        "_KEY_RANDOM_CHARS = 10", f"{UNIT}ids.py::test_what_must_be_unguessable_has_its_bits"),
+    mutant("sealed values may exchange their purposes", f"{ADAPTERS}/sealing.py", '{subject}|{purpose}"',
+        '{subject}"',
+        f"{HANDLERS}create_link.py::test_arguments_are_sealed_for_one_account_link_and_purpose"),
+    mutant("an opened key is remembered for ever", f"{ADAPTERS}/sealing.py", "    if now >= expires_at:",
+        "    if not plaintext:",
+        f"{HANDLERS}sealing.py::test_an_opened_key_is_remembered_for_five_minutes_and_not_beyond_its_place"),
+    mutant("opened keys are remembered without end", f"{ADAPTERS}/sealing.py",
+        "if len(_opened_keys) >= OPENED_KEYS:", "if False:",
+        f"{HANDLERS}sealing.py::test_an_opened_key_is_remembered_for_five_minutes_and_not_beyond_its_place"),
+    mutant("one data key serves all purposes", f"{ADAPTERS}/sealing.py", "_data_keys[purpose] = key",
+        "_data_keys.update(dict.fromkeys((purpose, INPUT, STATE, EVENT), key))",
+        f"{HANDLERS}sealing.py::test_kms_is_told_the_purpose_and_holds_to_it"),
+    # --- What no log, trace or text of an error holds ------------------------------------------------
+    mutant("a refused member's name is logged", "layers/common/latchkey/http.py",
+        "sorted({issue.code for issue in error.issues})", "sorted({issue.path for issue in error.issues})",
+        f"{HANDLERS}canaries.py::test_a_refused_members_name_is_in_no_log"),
+    mutant("the query is logged", "layers/common/latchkey/http.py", '"route": event["routeKey"]}',
+        '"route": event["routeKey"], "query": event.get("rawQueryString")}',
+        f"{HANDLERS}link_page.py::test_a_store_in_trouble_is_a_page_that_says_so"),
+    mutant("traces hold answers", f"{ADAPTERS}/telemetry.py", "capture_response=False",
+        "capture_response=True", f"{HANDLERS}canaries.py::test_a_trace_holds_neither_answers_nor_errors"),
+    mutant("traces hold errors' texts", f"{ADAPTERS}/telemetry.py", "capture_error=False",
+        "capture_error=True", f"{HANDLERS}canaries.py::test_a_trace_holds_neither_answers_nor_errors"),
+    mutant("an invalid reply is in the error", f"{ADAPTERS}/connectors.py",
+        'raise ConnectorDiedError("the reply does not fit the protocol")',
+        'raise ConnectorDiedError(f"the reply does not fit the protocol: {reply}")',
+        f"{HANDLERS}canaries.py::test_what_goes_wrong_with_a_connector_repeats_nothing_that_was_typed"),
+    mutant("an unreadable reply is in the error", f"{DOMAIN}/connector_protocol.py",
+        'raise UnreadableReplyError("the reply is not JSON")', "raise UnreadableReplyError(repr(payload))",
+        f"{HANDLERS}canaries.py::test_what_goes_wrong_with_a_connector_repeats_nothing_that_was_typed"),
+    mutant("a claim code is logged", "functions/claim_link/app.py",
+        'request.log["linkId"] = ids.link_id(body["code"])', 'request.log["linkId"] = body["code"]',
+        f"{HANDLERS}webhooks.py::test_no_secret_code_card_or_result_is_in_a_log_or_a_message"),
+    mutant("a link's event is logged at its end", f"{SERVICES}/end_link.py",
+        '"ended",\n        linkId=stored.link_id,',
+        '"ended",\n        linkId=stored.link_id, metadata=stored.metadata,',
+        f"{HANDLERS}canaries.py::test_what_a_caller_says_of_its_user_is_in_no_log"),
+    # --- What only a crash, an outage or an old read shows -------------------------------------------
+    mutant("a claimed link without arguments leaves its secrets", f"{ADAPTERS}/store.py",
+        '"secrets": True,', '"secrets": False,',
+        f"{HANDLERS}sessions.py::test_a_session_asks_for_the_login_and_runs_to_its_result"),
+    mutant("a claim whose message is lost waits for its session's end", f"{ADAPTERS}/store.py",
+        '"dueAt": min(session.ends_at, now + NUDGE_MS),', '"dueAt": session.ends_at,',
+        f"{HANDLERS}sessions.py::test_sweep_finds_a_session_whose_message_was_lost"),
+    mutant("a link is due a millisecond late", f"{ADAPTERS}/store.py",
+        "dueShard = :shard AND dueAt <= :now", "dueShard = :shard AND dueAt < :now",
+        f"{HANDLERS}sessions.py::test_sweep_finds_a_session_whose_message_was_lost"),
+    mutant("a place's TTL is in milliseconds", f"{ADAPTERS}/store.py", '":ttl": until // 1000 + 86_400}',
+        '":ttl": until + 86_400}',
+        f"{HANDLERS}store.py::test_a_host_is_forgotten_a_day_after_its_last_delivery"),
+    mutant("a place in line has a TTL in milliseconds", f"{ADAPTERS}/store.py",
+        '{"ttl": until // 1000 + 86_400}', '{"ttl": until + 86_400}',
+        f"{HANDLERS}store.py::test_a_host_is_forgotten_a_day_after_its_last_delivery"),
+    mutant("a secret's TTL comes before its link's expiry", f"{DOMAIN}/links.py",
+        "return -(-self.expires_at // 1000) + _DAY", "return self.expires_at // 1000 - _DAY",
+        f"{HANDLERS}create_link.py::test_arguments_are_sealed_for_one_account_link_and_purpose"),
+    mutant("what is sealed has no TTL", f"{ADAPTERS}/store.py", '"ttl": link.secrets_ttl()}',
+        '"ttl": None}',
+        f"{HANDLERS}create_link.py::test_arguments_are_sealed_for_one_account_link_and_purpose"),
+    mutant("a sealed row is listed eventually", f"{ADAPTERS}/store.py",
+        '"sk",\n        "ConsistentRead": True', '"sk",\n        "ConsistentRead": False',
+        f"{HANDLERS}store.py::test_what_is_sealed_and_who_waits_are_listed_as_last_written"),
+    mutant("a line is read eventually", f"{ADAPTERS}/store.py", "ConsistentRead=True,\n            Limit=1",
+        "ConsistentRead=False,\n            Limit=1",
+        f"{HANDLERS}store.py::test_what_is_sealed_and_who_waits_are_listed_as_last_written"),
+    mutant("the rest of a query's pages is not read", f"{ADAPTERS}/store.py",
+        'if "LastEvaluatedKey" not in answer:', "if answer:",
+        f"{HANDLERS}sessions.py::test_what_was_handed_over_is_swept_page_after_page"),
+    mutant("a revoked key's mark has another name", f"{ADAPTERS}/store.py", '"revokedAt" in row',
+        '"revoked" in row', f"{HANDLERS}reading.py::test_a_revoked_key_is_refused_within_a_minute"),
+    mutant("a link is there before its arguments", f"{SERVICES}/create_link.py",
+        "    if link.arguments_row is not None:  # first",
+        "    store.put_link(link)\n    if link.arguments_row is not None:  # first",
+        f"{HANDLERS}create_link.py::test_a_service_in_trouble_is_503_and_the_retry_makes_the_one_link"),
+    mutant("a worker may find the answer missing", f"{SERVICES}/client_session.py",
+        "    store.put_secret(link, row, sealed)  # first, so that no worker finds the answer missing\n",
+        "    store.save(link, sessions.answered(link, now, row)); store.put_secret(link, row, sealed)\n",
+        f"{HANDLERS}sessions.py::test_an_answer_that_came_second_is_not_kept"),
+    mutant("nobody is woken for an answer", f"{SERVICES}/client_session.py",
+        'is asked now") from None\n    queues.wake_worker(link)\n', 'is asked now") from None\n',
+        f"{HANDLERS}sessions.py::test_a_session_asks_for_the_login_and_runs_to_its_result"),
+    mutant("what is sealed at an end is forgotten by a crash", f"{DOMAIN}/links.py",
+        "        if self.secrets:\n            return self.updated_at\n", "",
+        f"{HANDLERS}sessions.py::test_what_could_not_be_deleted_at_the_end_goes_with_the_next_sweep"),
+    mutant("an end does not wake its delivery", f"{SERVICES}/end_link.py",
+        "        queues.wake_deliverer(link)\n", "        pass\n",
+        f"{HANDLERS}webhooks.py::test_each_end_sends_one_event_that_verifies"),
+    mutant("what is sealed for a refused end stays", f"{SERVICES}/run_session.py",
+        "            end_link.delete_secrets(error.link)  # what was sealed for the write that was refused",
+        "            pass",
+        f"{HANDLERS}sessions.py::test_a_link_canceled_while_an_operation_runs_stops_there"),
+    mutant("what a dead worker sealed after the end stays", f"{SERVICES}/run_session.py",
+        "        end_link.delete_secrets(link)  # what a worker that died here had sealed after the end",
+        "        pass",
+        f"{HANDLERS}sessions.py::test_what_a_worker_sealed_after_the_end_goes_when_its_message_comes_again"),
+    mutant("a write is begun without a note of it", f"{SERVICES}/run_session.py",
+        "            self.save(sessions.began(self.link, self.clock(), index))\n",
+        "            self.link = sessions.began(self.link, self.clock(), index)\n",
+        f"{HANDLERS}sessions.py::test_whoever_stops_a_write_is_told_that_it_may_have_happened"),
+    mutant("a write whose connector does not answer was not done", f"{ADAPTERS}/connectors.py",
+        'raise ConnectorDiedError("no answer in time")',
+        'raise ConnectorUnreachableError("no answer in time")',
+        f"{HANDLERS}sessions.py::test_a_write_that_may_have_begun_is_of_unknown_outcome"),
+    mutant("a write at which Lambda failed was not done", f"{ADAPTERS}/connectors.py",
+        'raise ConnectorDiedError("Lambda failed")', 'raise ConnectorUnreachableError("Lambda failed")',
+        f"{HANDLERS}sessions.py::test_a_write_that_may_have_begun_is_of_unknown_outcome"),
+    mutant("a write that failed in Lambda counts as its reply", f"{ADAPTERS}/connectors.py",
+        'if answer.get("FunctionError"):', "if False:",
+        f"{HANDLERS}sessions.py::test_a_write_that_may_have_begun_is_of_unknown_outcome"),
+    mutant("a throttled call is given up at once", f"{ADAPTERS}/connectors.py",
+        "THROTTLED_WAITS = (0.5, 1, 2)", "THROTTLED_WAITS = ()",
+        f"{HANDLERS}sessions.py::test_a_call_that_lambda_has_no_room_for_is_tried_four_times"),
+    mutant("live links are played by the sandbox", f"{ADAPTERS}/connectors.py", "if not link.livemode:",
+        "if True:", f"{HANDLERS}sessions.py::test_a_live_link_is_run_by_the_connector_that_is_registered"),
+    mutant("a reply's state may be larger than an item", f"{DOMAIN}/connector_protocol.py",
+        "MAX_STATE_BYTES = 64 * 1024", "MAX_STATE_BYTES = 512 * 1024",
+        f"{UNIT}connector_protocol.py::test_state_and_reply_have_a_size"),
+    mutant("an execute may say that the login failed", f"{DOMAIN}/connector_protocol.py",
+        '"execute": ("CONNECTION_FAILED", ', '"execute": ("LOGIN_FAILED", "CONNECTION_FAILED", ',
+        f"{UNIT}connector_protocol.py::test_a_reply_that_does_not_belong_to_the_action_is_refused"),
+    mutant("a large negative integer leaves", f"{DOMAIN}/connector_protocol.py",
+        "abs(number) > MAX_INTEGER", "number > MAX_INTEGER",
+        f"{UNIT}connector_protocol.py::test_no_result_holds_an_integer_of_more_than_53_bits_wherever_it_is"),
+    mutant("a throttled service is a fault of ours", f"{ADAPTERS}/aws.py",
+        ' or status == 429 or error.response["Error"]["Code"] in _TRANSIENT', "",
+        f"{HANDLERS}create_link.py::test_a_service_in_trouble_is_503_and_the_retry_makes_the_one_link"),
+    mutant("AWS is asked three times", f"{ADAPTERS}/aws.py", '"total_max_attempts": 2}',
+        '"total_max_attempts": 3}',
+        f"{UNIT}leases.py::test_the_worst_of_a_call_is_what_the_leases_count_with"),
+    mutant("sweep waits for connections", f"{ADAPTERS}/aws.py", "max_pool_connections=16",
+        "max_pool_connections=10", f"{UNIT}leases.py::test_each_thread_of_sweep_has_a_connection"),
+    mutant("sweep stops at a link that fails", f"{SERVICES}/sweep.py",
+        'telemetry.logger.error("unexpected", linkId=link_id, **telemetry.unexpected(error))', "raise",
+        f"{HANDLERS}sessions.py::test_one_links_fault_keeps_no_other_waiting"),
+    mutant("sweep begins what it has no time for", "functions/sweep/app.py", "RESERVE_SECONDS = 25",
+        "RESERVE_SECONDS = 5", f"{HANDLERS}sessions.py::test_sweep_begins_nothing_that_it_has_no_time_for"),
+    mutant("accounts share one fair queue's group", f"{ADAPTERS}/queues.py", "MessageGroupId=link.account,",
+        "MessageGroupId=link.link_id,",
+        f"{HANDLERS}webhooks.py::test_each_account_has_a_line_of_its_own_in_both_queues"),
+    mutant("an ended session's token works on for 25 hours", f"{DOMAIN}/sessions.py",
+        "TOKEN_MS = 24 * 3_600_000", "TOKEN_MS = 25 * 3_600_000",
+        f"{HANDLERS}sessions.py::test_a_client_token_opens_its_own_session_until_a_day_after_the_end"),
+    # --- The template: names that must match, who may what -------------------------------------------
+    mutant("sweep's schedule is disabled", STACK, "{ScheduleExpression: rate(1 minute),",
         "{ScheduleExpression: rate(1 minute), State: DISABLED,",
-        TEMPLATE,
-    ),
-    mutant(
-        "the links table is deleted with its stack",
-        "template.yaml",
-        """  LinksTable:
-    Type: AWS::DynamoDB::Table
-    DeletionPolicy: Retain""",
-        """  LinksTable:
-    Type: AWS::DynamoDB::Table
-    DeletionPolicy: Delete""",
-        TEMPLATE,
-    ),
-    mutant(
-        "deliver_webhook may not write hosts' rows",
-        "template.yaml",
-        '["link_*", "host#*"]',
-        '["link_*"]',
-        TEMPLATE,
-    ),
-    mutant(
-        "deliver_webhook may unseal no event",
-        "template.yaml",
+        f"{UNIT}template.py::test_sweep_runs_each_minute"),
+    mutant("the links table is deleted with its stack", STACK,
+        "LinksTable:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: RetainExceptOnCreate",
+        "LinksTable:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Delete",
+        f"{UNIT}template.py::test_what_cannot_be_made_again_outlives_its_stack"),
+    mutant("deliver_webhook may not write hosts' rows", STACK, '["link_*", "host#*"]', '["link_*"]',
+        f"{UNIT}template.py::test_each_function_reaches_the_items_and_purposes_that_its_code_uses"),
+    mutant("deliver_webhook may unseal no event", STACK,
         '{"kms:EncryptionContext:purpose": [event, webhook-secret]}',
         '{"kms:EncryptionContext:purpose": [webhook-secret]}',
-        TEMPLATE,
-    ),
-    mutant(
-        "the alarm of given-up events watches a metric that nobody writes",
-        "template.yaml",
-        "MetricName: DeliveriesExhausted",
-        "MetricName: DeliveriesGivenUp",
-        TEMPLATE,
-        WEBHOOKS,
-    ),
+        f"{UNIT}template.py::test_each_function_reaches_the_items_and_purposes_that_its_code_uses"),
+    mutant("the alarm of given-up events watches a metric that nobody writes", STACK,
+        "MetricName: DeliveriesExhausted", "MetricName: DeliveriesGivenUp",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("run_session may seal no event", STACK, 'purpose": [state, result, event]}',
+        'purpose": [state, result]}',
+        f"{UNIT}template.py::test_each_function_reaches_the_items_and_purposes_that_its_code_uses"),
+    mutant("create_link may write API keys", STACK, """              - Sid: PutLink
+                Effect: Allow
+                Action: dynamodb:PutItem
+                Resource: !GetAtt LinksTable.Arn
+                Condition:
+                  ForAllValues:StringLike: {"dynamodb:LeadingKeys": ["link_*"]}""",
+        """              - Sid: PutLink
+                Effect: Allow
+                Action: dynamodb:PutItem
+                Resource: !GetAtt LinksTable.Arn
+                Condition:
+                  ForAllValues:StringLike: {"dynamodb:LeadingKeys": ["link_*", "key#*"]}""",
+        f"{UNIT}template.py::test_each_function_reaches_the_items_and_purposes_that_its_code_uses"),
+    mutant("a dead letters' alarm rings below its threshold", STACK,
+        """Dimensions: [{Name: QueueName, Value: !GetAtt WebhookDeadLetters.QueueName}]
+      Statistic: Maximum
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 0
+      ComparisonOperator: GreaterThanThreshold""",
+        """Dimensions: [{Name: QueueName, Value: !GetAtt WebhookDeadLetters.QueueName}]
+      Statistic: Maximum
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 0
+      ComparisonOperator: LessThanThreshold""",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("a dead letter alone rings no alarm", STACK,
+        """Dimensions: [{Name: QueueName, Value: !GetAtt WebhookDeadLetters.QueueName}]
+      Statistic: Maximum
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 0""",
+        """Dimensions: [{Name: QueueName, Value: !GetAtt WebhookDeadLetters.QueueName}]
+      Statistic: Maximum
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 1""",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("a dead letter counts in an average", STACK,
+        """Dimensions: [{Name: QueueName, Value: !GetAtt SessionDeadLetters.QueueName}]
+      Statistic: Maximum""",
+        """Dimensions: [{Name: QueueName, Value: !GetAtt SessionDeadLetters.QueueName}]
+      Statistic: Minimum""",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("the backlog's alarm watches another queue", STACK,
+        "Dimensions: [{Name: QueueName, Value: !GetAtt WebhookQueue.QueueName}]",
+        "Dimensions: [{Name: QueueName, Value: !GetAtt SessionQueue.QueueName}]",
+        f"{UNIT}template.py::test_the_backlogs_alarm_watches_the_events_queue"),
+    mutant("metrics have another namespace than their alarms", STACK,
+        "POWERTOOLS_METRICS_NAMESPACE: Latchkey", "POWERTOOLS_METRICS_NAMESPACE: latchkey",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("metrics have another service than their alarms", STACK, "POWERTOOLS_SERVICE_NAME: latchkey",
+        "POWERTOOLS_SERVICE_NAME: Latchkey",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("sweep's alarm is silent when sweep is", STACK, "TreatMissingData: breaching",
+        "TreatMissingData: notBreaching",
+        f"{UNIT}template.py::test_a_sweep_that_is_silent_or_two_minutes_late_rings"),
+    mutant("sweep's alarm counts in seconds", STACK, "Threshold: 120000", "Threshold: 120",
+        f"{UNIT}template.py::test_a_sweep_that_is_silent_or_two_minutes_late_rings"),
+    mutant("the alarm of given-up events watches a dimension that nobody writes", STACK,
+        "MetricName: DeliveriesExhausted\n      Dimensions: [{Name: service, Value: latchkey}]",
+        """MetricName: DeliveriesExhausted
+      Dimensions: [{Name: service, Value: latchkey}, {Name: integration, Value: tmobile}]""",
+        f"{UNIT}template.py::test_an_alarm_watches_what_is_written_and_rings_above_its_threshold"),
+    mutant("workers are called by the other queue", STACK, "SESSION_QUEUE: !Ref SessionQueue",
+        "SESSION_QUEUE: !Ref WebhookQueue", f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
+    mutant("secrets are kept in the links table", STACK, "SECRETS_TABLE: !Ref SecretsTable",
+        "SECRETS_TABLE: !Ref LinksTable", f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
+    mutant("records are kept as long as logs", STACK, "RETENTION_DAYS: !Ref RetentionDays",
+        "RETENTION_DAYS: !Ref LogRetentionDays",
+        f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
+    mutant("a session lasts as long as a link", STACK, "SESSION_SECONDS: !Ref SessionSeconds",
+        "SESSION_SECONDS: !Ref MaxExpiresIn",
+        f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
+    mutant("the page's terms are its privacy notice", STACK, "TERMS_URL: !Ref TermsUrl",
+        "TERMS_URL: !Ref PrivacyUrl", f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
+    mutant("a record may go before its event can be sent for the last time", STACK,
+        "Default: 30\n    MinValue: 30", "Default: 30\n    MinValue: 1",
+        f"{UNIT}template.py::test_a_record_outlives_the_last_redelivery_of_its_event"),
+    mutant("the page's answers are logged with their path", STACK, '"routeKey":"$context.routeKey"',
+        '"routeKey":"$context.routeKey","path":"$context.path"',
+        f"{UNIT}template.py::test_the_api_is_throttled_and_its_access_log_holds_no_query"),
+    mutant("queues are not encrypted", STACK,
+        "SqsManagedSseEnabled: true\n      RedrivePolicy: {deadLetterTargetArn: !GetAtt Session",
+        "SqsManagedSseEnabled: false\n      RedrivePolicy: {deadLetterTargetArn: !GetAtt Session",
+        f"{UNIT}template.py::test_each_queue_is_encrypted"),
+    mutant("anybody may use the sealing key", STACK,
+        'Principal: {AWS: !Sub "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}', 'Principal: "*"',
+        f"{UNIT}template.py::test_the_sealing_key_is_the_accounts_own"),
+    mutant("a worker has less time than it needs for a call", STACK, "Timeout: 300", "Timeout: 60",
+        f"{UNIT}template.py::test_a_function_has_the_time_that_it_asks_for_before_it_begins"),
+    mutant("sweep ends before what it reserves", STACK, "Timeout: 80", "Timeout: 20",
+        f"{UNIT}template.py::test_a_function_has_the_time_that_it_asks_for_before_it_begins"),
+    mutant("a delivery has less time than it needs", STACK,
+        "      Timeout: 30\n      Role: !GetAtt DeliverWebhookRole",
+        "      Timeout: 15\n      Role: !GetAtt DeliverWebhookRole",
+        f"{UNIT}template.py::test_a_function_has_the_time_that_it_asks_for_before_it_begins"),
+    mutant("calls are traced unless it is asked for", STACK, '!If [TraceCalls, "false", "true"]',
+        '!If [TraceCalls, "true", "false"]',
+        f"{UNIT}template.py::test_calls_are_traced_only_where_it_is_asked_for"),
+    mutant("the sandbox is another function", STACK, "SANDBOX_CONNECTOR: !Ref SandboxConnectorFunction",
+        "SANDBOX_CONNECTOR: !Ref RunSessionFunction",
+        f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
+    mutant("a route goes to another function", STACK, '/v1/links/{linkId}/redeliver"}}',
+        '/v1/links/{linkId}/send"}}', f"{UNIT}template.py::test_the_routes_are_the_published_ones"),
+    mutant("the secrets table keeps its history", STACK, "PointInTimeRecoveryEnabled: false",
+        "PointInTimeRecoveryEnabled: true",
+        f"{UNIT}template.py::test_links_can_be_restored_and_secrets_cannot"),
+    mutant("the sealing key goes with its stack", STACK,
+        "Type: AWS::KMS::Key\n    DeletionPolicy: RetainExceptOnCreate",
+        "Type: AWS::KMS::Key\n    DeletionPolicy: Delete",
+        f"{UNIT}template.py::test_what_cannot_be_made_again_outlives_its_stack"),
+    mutant("an index does not hold what a list shows", STACK, "[owner, livemode, integrationId, ",
+        "[owner, livemode, ",
+        f"{UNIT}template.py::test_the_indexes_hold_what_a_list_shows_and_not_the_event"),
+    mutant("an access log is kept for ever", STACK, """AccessLogGroup:
+    Type: AWS::Logs::LogGroup
+    Properties:
+      RetentionInDays: !Ref LogRetentionDays""",
+        "AccessLogGroup:\n    Type: AWS::Logs::LogGroup\n    Properties: {}",
+        f"{UNIT}template.py::test_each_log_group_forgets"),
 ]
+# fmt: on
 
 
-@contextmanager
-def _copy_of_the_tree() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "tree"
-        shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(".*", "node_modules"))
-        yield copy
+def planted_in(text: str, fault: Mutant) -> str:
+    """The file's text with the fault in it; raises ValueError if there is not just one place for it."""
+    if text.count(fault.text) != 1:
+        raise ValueError(f"{fault.title}: its text stands {text.count(fault.text)} times in {fault.file}")
+    return text.replace(fault.text, fault.instead)
 
 
-def _passes(tree: Path, tests: tuple[str, ...]) -> bool:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, cwd=tree, capture_output=True, check=False)  # the tests of this list
-    return done.returncode == 0
-
-
-def lives(trees: SimpleQueue[Path], planted: Mutant) -> bool:
-    """Whether no test notices the fault."""
+def lives(fault: Mutant, trees: SimpleQueue[Path]) -> bool:
+    """Whether no test notices the fault; raises ValueError if it, or its tests, cannot be tried."""
     tree = trees.get()
-    file = tree / planted.file
+    file = tree / fault.file
     text = file.read_text("utf-8")
     try:
-        assert text.count(planted.text) == 1, (
-            f"{planted.title}: its text stands {text.count(planted.text)} times"
-        )
-        file.write_text(text.replace(planted.text, planted.instead), "utf-8")
-        return _passes(tree, planted.tests)
+        file.write_text(planted_in(text, fault), "utf-8")
+        code = _run(tree, fault.tests, SECONDS)
     finally:
         file.write_text(text, "utf-8")
         trees.put(tree)
+    if code not in (PASSED, FAILED):
+        raise ValueError(f"{fault.title}: its tests did not run, pytest ended with {code}")
+    return code == PASSED
 
 
-def main() -> None:
-    chosen = [planted for planted in MUTANTS if all(word in planted.title for word in sys.argv[1:])]
+def _run(tree: Path, tests: Iterable[str], seconds: int | None = None) -> int:
+    """What pytest ends with."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(command, cwd=tree, capture_output=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return FAILED  # a loop without an end has been noticed
+    return done.returncode
+
+
+def main() -> int:
+    """Plant each fault; returns how many are not as they should be."""
     workers = os.cpu_count() or 1
     trees: SimpleQueue[Path] = SimpleQueue()
-    with _copy_of_the_tree() as first, _copy_of_the_tree() as second, ThreadPoolExecutor(workers) as pool:
-        if not _passes(first, tuple(dict.fromkeys(test for planted in chosen for test in planted.tests))):
-            sys.exit("The tests fail without any fault")
-        for tree in (first, second):
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
+        for n in range(workers):
+            tree = Path(folder) / str(n)
+            shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(".*"))
             trees.put(tree)
-        survivors = 0
-        for planted, alive in zip(chosen, pool.map(lambda m: lives(trees, m), chosen), strict=True):
-            if alive:
-                print(f"LIVES  {planted.title}  {planted.lives_because}", flush=True)  # noqa: T201 # a program
-                survivors += not planted.lives_because
-    print(f"{len(chosen)} faults planted, {survivors} unnoticed without a reason")  # noqa: T201 # a program
-    sys.exit(survivors > 0)
+        if _run(tree, dict.fromkeys(test for fault in MUTANTS for test in fault.tests)) != PASSED:
+            print("The tests fail without any fault")
+            return 1
+        tried = [pool.submit(lives, fault, trees) for fault in MUTANTS]
+        for fault, alive in zip(MUTANTS, tried, strict=True):
+            try:
+                if alive.result():
+                    print(f"LIVES  {fault.title}  {fault.lives_because}", flush=True)
+                    wrong += not fault.lives_because
+            except ValueError as error:
+                print(error, flush=True)
+                wrong += 1
+    print(f"{len(MUTANTS)} faults planted, {wrong} without a test that notices and without a reason")
+    return wrong
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main() > 0)

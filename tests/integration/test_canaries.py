@@ -6,13 +6,16 @@ import json
 import re
 import urllib.parse
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
 
-from latchkey.adapters import aws, sealing, webhook_sender
+from latchkey import http
+from latchkey.adapters import aws, sealing, telemetry, webhook_sender
 from latchkey.domain.retry_schedule import Outcome
-from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding
+from latchkey.services import authenticate
+from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding, sample_event
 
 CARD, CODE, NAME = "4929123456781234", "8765", "Canary Quisling"
 
@@ -86,6 +89,12 @@ def test_a_refused_argument_is_not_repeated(stack: Stack, output: Output, change
     assert_clean(answer.text + output.text, CARD, CODE, NAME, SAMPLE_KEY)
 
 
+def test_a_refused_members_name_is_in_no_log(stack: Stack, output: Output) -> None:
+    # The answer names it, for who has sent it.
+    assert stack.create(body(**{CARD: "x"})).status == 400
+    assert_clean(output.text, CARD)
+
+
 def test_broken_json_is_not_repeated(stack: Stack, output: Output) -> None:
     text = json.dumps(body())
     for broken in (
@@ -150,12 +159,14 @@ def test_links_created_and_refused_are_counted_by_integration(stack: Stack, outp
 PASSWORD = "hunter2-canary"  # a canary
 
 
-@pytest.mark.parametrize("way", ["dies", "is refused", "talks nonsense"])
+@pytest.mark.parametrize("way", ["dies", "is refused", "talks nonsense", "talks no JSON"])
 def test_what_goes_wrong_with_a_connector_repeats_nothing_that_was_typed(
     stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     def invoke(**request: Any) -> Any:
         said = request["Payload"].decode()
+        if way == "talks no JSON":
+            said = said.removesuffix("}")
         if way == "is refused":
             raise ClientError(
                 {
@@ -182,6 +193,38 @@ def test_what_was_typed_is_gone_when_it_was_used(stack: Stack) -> None:
     assert stack.client(token).json["status"] == "awaiting_input"
     rows = {row["sk"].partition("#")[0] for row in stack.rows("SecretsTable") if row["pk"] == link_id}
     assert rows == {sealing.ARGUMENTS, sealing.STATE}
+
+
+def test_what_a_caller_says_of_its_user_is_in_no_log(stack: Stack, output: Output) -> None:
+    canaries = [f"canary-{n}-of-the-caller" for n in range(4)]
+    words = {
+        "metadata": {"note": canaries[0]},
+        "externalUserId": canaries[1],
+        "returnUrl": f"https://app.example/{canaries[2]}",
+        "webhookUrl": f"https://hook.example.com/{canaries[3]}",
+    }
+    link_id, _ = stack.run("user_good", body(cardNumber="4242424242424242") | words)
+    assert stack.get(link_id).json["status"] == "complete"
+    stack.page(f"externalUserId={canaries[1]}")
+    assert link_id in output.text
+    assert_clean(output.text, *canaries)
+
+
+def test_a_key_and_a_request_are_in_no_ones_repr() -> None:
+    event = sample_event("create_link")
+    request = http.CallerRequest(event, 0, {}, authenticate.Caller("acme", False, SAMPLE_KEY))
+    assert_clean(repr(request), SAMPLE_KEY, event["body"])
+
+
+def test_a_trace_holds_neither_answers_nor_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer = Mock()
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "false")
+    monkeypatch.setattr("aws_lambda_powertools.tracing.Tracer", lambda: tracer)
+    telemetry.traced(lambda _event, _context: {})
+    assert tracer.capture_lambda_handler.call_args.kwargs == {
+        "capture_response": False,
+        "capture_error": False,
+    }
 
 
 def test_a_failed_delivery_is_logged_without_its_address(

@@ -181,6 +181,7 @@ def test_a_browser_may_do_no_more_than_the_page_needs(stack: Stack, monkeypatch:
     assert len(nonces) == 1
     assert nonces != set(re.findall(r'nonce="([^"]*)"', again.text))
     (nonce,) = nonces
+    assert len(nonce) >= 22  # 128 bits in base64
     assert answer.headers["Content-Security-Policy"].split("; ") == [
         "default-src 'none'",
         f"script-src 'nonce-{nonce}'",

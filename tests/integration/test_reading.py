@@ -163,6 +163,11 @@ def test_a_revoked_key_is_told_as_an_unknown_one_is(stack: Stack) -> None:
     assert told == {"This API key is unknown or was revoked"}
 
 
+def test_a_key_works_in_the_mode_that_it_was_made_for_alone(stack: Stack) -> None:
+    key = stack.add_key(ids.new_api_key(livemode=False), "acme", livemode=True)
+    assert stack.create(founding(), key=key).status == 401
+
+
 def test_the_scheme_is_read_in_any_case(stack: Stack) -> None:
     assert stack.create(founding(), headers={"authorization": f"bearer  {SAMPLE_KEY}"}).status == 201
 

@@ -1,6 +1,7 @@
 """Sealing: what is bound to what, and for how long a data key is used."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -43,7 +44,8 @@ def test_what_is_sealed_opens_for_its_own_account_and_link_alone(change: dict[st
 
 def test_kms_is_told_the_purpose_and_holds_to_it(keys: list[dict[str, Any]]) -> None:
     sealed = seal()
-    assert keys[0]["EncryptionContext"] == {"purpose": sealing.INPUT}
+    seal(purpose=sealing.STATE)
+    assert [key["EncryptionContext"]["purpose"] for key in keys] == [sealing.INPUT, sealing.STATE]
     sealing._opened_keys.clear()
     with pytest.raises(aws.kms().exceptions.InvalidCiphertextException):
         sealing.unseal(sealed, **BOUND | {"purpose": sealing.STATE}, now=0)
@@ -65,3 +67,20 @@ def test_a_data_key_lasts_five_minutes_or_a_thousand_uses(keys: list[dict[str, A
     assert len(keys) == 2
     seal(now=sealing.DATA_KEY_MS)
     assert len(keys) == 3
+
+
+def test_an_opened_key_is_remembered_for_five_minutes_and_not_beyond_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sealing, "OPENED_KEYS", 2)
+    decrypt = Mock(wraps=aws.kms().decrypt)
+    monkeypatch.setattr(aws.kms(), "decrypt", decrypt)
+    sealed = seal()
+    for now in (0, sealing.DATA_KEY_MS - 1):
+        sealing.unseal(sealed, **BOUND, now=now)
+    assert decrypt.call_count == 1
+    sealing.unseal(sealed, **BOUND, now=sealing.DATA_KEY_MS)
+    assert decrypt.call_count == 2
+    for n in range(1, 5):
+        sealing.unseal(seal(now=n * sealing.DATA_KEY_MS), **BOUND, now=n * sealing.DATA_KEY_MS)
+        assert len(sealing._opened_keys) <= 2

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -74,3 +75,24 @@ def test_what_was_just_written_is_read(stack: Stack, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(aws.dynamodb(), "get_item", spy)
     stack.get(stack.create(founding()).json["linkId"])
     assert [request["ConsistentRead"] for request in requests] == [True, True]
+
+
+LINE = store.Line("acme", "hook.example.com:443")
+
+
+def test_what_is_sealed_and_who_waits_are_listed_as_last_written(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Mock(wraps=aws.dynamodb().query)
+    monkeypatch.setattr(aws.dynamodb(), "query", query)
+    list(store.secret_rows(made(stack)))
+    store.first_in_line(LINE)
+    assert [call.kwargs["ConsistentRead"] for call in query.call_args_list] == [True, True]
+
+
+def test_a_host_is_forgotten_a_day_after_its_last_delivery(stack: Stack) -> None:
+    until = stack.now + 45_000
+    store.take_place(LINE, stack.now, until)
+    store.stand_in_line(LINE, "link_1", until)
+    rows = [row for row in stack.rows("LinksTable") if row["pk"].startswith("host#")]
+    assert [row["ttl"] for row in rows] == 2 * [until // 1000 + 86_400]  # seconds

@@ -381,6 +381,26 @@ def test_a_host_has_five_deliveries_in_flight(stack: Stack, receiver: Receiver) 
     assert sorted(event["data"]["linkId"] for event in receiver.events) == sorted(links)
 
 
+def test_an_event_is_not_sent_twice_at_once(stack: Stack, receiver: Receiver) -> None:
+    ended_links(stack, 1)
+    (body,) = stack.queues.take("WEBHOOK_QUEUE")
+
+    def again() -> None:
+        receiver.during = lambda: None
+        stack.consume("deliver_webhook", body)
+
+    receiver.during = again
+    stack.consume("deliver_webhook", body)
+    assert len(receiver.got) == 1
+
+
+def test_a_place_is_free_as_soon_as_its_attempt_is_over(stack: Stack, receiver: Receiver) -> None:
+    for n in range(1, 2 * store.ACCOUNT_PLACES):
+        ended_links(stack, 1)
+        stack.deliver()
+        assert len(receiver.got) == n
+
+
 def ended_links(stack: Stack, count: int, key: str = SAMPLE_KEY) -> list[str]:
     links = [stack.create(link(), key=key).json["linkId"] for _ in range(count)]
     for link_id in links:
@@ -617,6 +637,25 @@ def test_an_overlap_is_at_most_a_week(stack: Stack, overlap: Any) -> None:
     answer = rotate(stack, {"overlapSeconds": overlap})
     assert answer.status == 400
     assert set(answer.issues) == {"overlapSeconds"}
+
+
+def test_each_account_has_a_line_of_its_own_in_both_queues(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fair queue goes by the message group."""
+    groups: list[str] = []
+    send = stack.queues.send_message
+
+    def spy(**message: Any) -> None:
+        groups.append(message["MessageGroupId"])
+        send(**message)
+
+    monkeypatch.setattr(stack.queues, "send_message", spy)
+    for key in (SAMPLE_KEY, SAMPLE_KEY, stack.new_key("globex")):
+        created = stack.create(link(), key=key).json
+        stack.claim(created["claimCode"])
+        stack.cancel(created["linkId"], key=key)
+    assert groups == ["acme"] * 4 + ["globex"] * 2
 
 
 # --- What must not leak --------------------------------------------------------------------------

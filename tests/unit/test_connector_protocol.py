@@ -8,7 +8,13 @@ import jsonschema
 import pytest
 
 from latchkey.domain.catalogue import SCHEMAS, read_schema
-from latchkey.domain.connector_protocol import MAX_REPLY_BYTES, MAX_STATE_BYTES, reply_issues
+from latchkey.domain.connector_protocol import (
+    MAX_INTEGER,
+    MAX_REPLY_BYTES,
+    MAX_STATE_BYTES,
+    data_issues,
+    reply_issues,
+)
 from latchkey.domain.validation import schema_issues, validator
 
 REQUEST = read_schema(f"{SCHEMAS}/connector_request.json")
@@ -177,3 +183,11 @@ def test_state_and_reply_have_a_size() -> None:
     assert issues(large, "start") == [("challenge", "must be at most 64 KiB of JSON")]
     assert issues(result(MAX_REPLY_BYTES), "execute") == []
     assert issues(result(MAX_REPLY_BYTES + 1), "execute") == [("", "must be at most 1024 KiB of JSON")]
+
+
+@pytest.mark.parametrize("number", [MAX_INTEGER + 1, -MAX_INTEGER - 1])
+def test_no_result_holds_an_integer_of_more_than_53_bits_wherever_it_is(number: int) -> None:
+    anything = validator({})
+    assert data_issues(anything, {"a": [{"b": MAX_INTEGER}, -MAX_INTEGER]}) == []
+    (issue,) = data_issues(anything, {"a": [{"b": number}]})
+    assert issue.message == "must hold no integer of more than 53 bits"

@@ -4,7 +4,7 @@ from typing import Any
 
 from latchkey.adapters import aws, webhook_sender
 from latchkey.domain import deliveries, sessions
-from latchkey.services import deliver_event, run_session
+from latchkey.services import deliver_event, run_session, sweep
 
 # What one call to AWS takes at most: see aws.py.
 CALL_MS = 7_000
@@ -21,6 +21,11 @@ def test_a_delivery_is_over_before_its_lease_is() -> None:
     longest = 1000 * webhook_sender.ATTEMPT_SECONDS + 3 * CALL_MS
     assert longest < deliveries.LEASE_MS
     assert webhook_sender.ATTEMPT_SECONDS < deliver_event.NEEDED_SECONDS
+
+
+def test_each_thread_of_sweep_has_a_connection() -> None:
+    config: Any = aws._CONFIG
+    assert config.max_pool_connections >= sweep.THREADS
 
 
 def test_a_connectors_call_is_over_before_its_sessions_lease_is() -> None:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from latchkey.adapters import sealing, store
+from functions.sweep import app as sweep_app
+from latchkey.adapters import sealing, store, telemetry
+from latchkey.domain import deliveries
 from latchkey.domain.links import Link
+from latchkey.services import deliver_event, run_session
 from tests.template import ROOT, resources, routes, template
 
 FUNCTIONS = resources("AWS::Serverless::Function")
@@ -341,9 +344,76 @@ CODE = [path for folder in ("layers/common/latchkey", "functions") for path in (
 WRITTEN = "\n".join(path.read_text("utf-8") for path in CODE)
 
 
-@pytest.mark.parametrize("name", resources("AWS::CloudWatch::Alarm"))
+ALARMS = resources("AWS::CloudWatch::Alarm")
+FAULTS = ("SessionDeadLettersAlarm", "WebhookDeadLettersAlarm", "WebhooksExhaustedAlarm")  # one is too many
+
+
+@pytest.mark.parametrize("name", ALARMS)
 def test_an_alarm_watches_what_is_written_and_rings_above_its_threshold(name: str) -> None:
-    alarm = resources("AWS::CloudWatch::Alarm")[name]
+    alarm = ALARMS[name]
     assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-    if alarm["Namespace"] == "Latchkey":
-        assert f'"{alarm["MetricName"]}"' in WRITTEN
+    assert alarm["Statistic"] == ("Sum" if name == "WebhooksExhaustedAlarm" else "Maximum")
+    if name in FAULTS:
+        assert alarm["Threshold"] == 0
+    if alarm["Namespace"] == "AWS/SQS":
+        return
+    assert f'"{alarm["MetricName"]}"' in WRITTEN
+    line = telemetry.metrics({alarm["MetricName"]: 1})
+    (written,) = line["_aws"]["CloudWatchMetrics"]
+    assert written["Namespace"] == alarm["Namespace"]
+    assert [{"Name": name, "Value": line[name]} for name in written["Dimensions"][0]] == alarm["Dimensions"]
+
+
+def test_a_sweep_that_is_silent_or_two_minutes_late_rings() -> None:
+    assert ALARMS["SweepAlarm"]["Threshold"] == 120_000  # milliseconds
+    assert {n for n, a in ALARMS.items() if a["TreatMissingData"] == "breaching"} == {"SweepAlarm"}
+
+
+def test_the_backlogs_alarm_watches_the_events_queue() -> None:
+    queue = {"Name": "QueueName", "Value": {"GetAtt": "WebhookQueue.QueueName"}}
+    assert ALARMS["WebhookBacklogAlarm"]["Dimensions"] == [queue]
+
+
+VARIABLES = template()["Globals"]["Function"]["Environment"]["Variables"] | {
+    name: value
+    for function in FUNCTIONS.values()
+    for name, value in function.get("Environment", {}).get("Variables", {}).items()
+}
+
+
+@pytest.mark.parametrize("name", [name for name in VARIABLES if not name.startswith("POWERTOOLS_")])
+def test_a_variable_holds_what_its_name_says(name: str) -> None:
+    ((kind, held),) = VARIABLES[name].items()
+    if kind == "Join":
+        held = held[1]["Ref"]
+    assert held.removesuffix(".Arn").removesuffix("Function") == name.title().replace("_", "")
+
+
+def test_calls_are_traced_only_where_it_is_asked_for() -> None:
+    assert VARIABLES["POWERTOOLS_TRACE_DISABLED"] == {"If": ["TraceCalls", "false", "true"]}
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_each_queue_is_encrypted(name: str) -> None:
+    assert QUEUES[name]["SqsManagedSseEnabled"] is True
+
+
+def test_the_sealing_key_is_the_accounts_own() -> None:
+    (key,) = resources("AWS::KMS::Key").values()
+    (statement,) = key["KeyPolicy"]["Statement"]
+    assert statement["Principal"] == {
+        "AWS": {"Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"},
+    }
+
+
+def test_a_record_outlives_the_last_redelivery_of_its_event() -> None:
+    assert template()["Parameters"]["RetentionDays"]["MinValue"] * 86_400_000 >= deliveries.REDELIVERY_MS
+
+
+def test_a_function_has_the_time_that_it_asks_for_before_it_begins() -> None:
+    seconds = {name: function["Timeout"] for name, function in FUNCTIONS.items() if "Timeout" in function}
+    # Two connector calls at the least, or a session that was begun anew at each would never end.
+    assert seconds["RunSessionFunction"] >= 2 * run_session.NEEDED_SECONDS
+    assert seconds["DeliverWebhookFunction"] > deliver_event.NEEDED_SECONDS
+    # It stops beginning in time for the next, which comes after a minute.
+    assert 50 <= seconds["SweepFunction"] - sweep_app.RESERVE_SECONDS < 60

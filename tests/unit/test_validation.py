@@ -375,6 +375,7 @@ def test_an_answer_lists_at_most_a_thousand_issues() -> None:
     found = issues({"operations": operations, **{f"field{n}": n for n in range(2000)}})
     assert len(found) == MAX_ISSUES == 1000
     assert found[-1] == ("", "has 1021 more issues that are not listed", "range")
+    assert "" not in [path for path, _, _ in issues({f"field{n}": n for n in range(MAX_ISSUES)})]
 
 
 def test_members_beyond_the_limit_are_not_looked_at() -> None:
