@@ -263,6 +263,7 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, f"{WRITE}.cvv", "\u0661\u0662\u0663", "must be 3 or 4 digits", "schema"),
     ({}, f"{WRITE}.cardNumber", 4242424242424242, CARD_NUMBER, "type"),
     ({}, f"{WRITE}.cardNumber", "4242424242424241", CARD_NUMBER, "schema"),
+    ({}, f"{WRITE}.cardNumber", "4242424242424247", CARD_NUMBER, "schema"),
     ({}, f"{WRITE}.cardNumber", "4242424242424242\n", CARD_NUMBER, "schema"),
     ({}, f"{WRITE}.cardNumber", "4242 4242 4242 4242", CARD_NUMBER, "schema"),
     ({}, f"{WRITE}.cardNumber", "19000000000", CARD_NUMBER, "schema"),
