@@ -296,6 +296,13 @@ def test_what_the_contract_refuses_is_one_issue_that_says_what_is_wanted(
     assert issues(start | {path: value}) == [(path, message, code)]
 
 
+@pytest.mark.parametrize("name", ["0", "7", "01", "+1", "-1", "9" * 20])
+def test_a_member_may_have_the_name_of_a_number(name: str) -> None:
+    ((path, message, code),) = issues({"metadata": {name: None}})
+    assert path.startswith("metadata.")
+    assert (message, code) == (VALUE + NO_NULL, "type")
+
+
 def test_all_issues_are_reported_at_once() -> None:
     changes = {
         "integrationId": ABSENT,

@@ -191,7 +191,11 @@ def _translated(
 
 def _at(location: Iterable[str | int], value: Any) -> Any:
     for step in location:
-        value = value[step]
+        # To the validator a member's name of digits is a number, 01 as 1: what is not found again is None.
+        if isinstance(value, dict):
+            value = value.get(str(step))
+        else:
+            value = value[int(step)] if isinstance(value, list) else None
     return value
 
 
