@@ -96,3 +96,24 @@ def test_a_host_is_forgotten_a_day_after_its_last_delivery(stack: Stack) -> None
     store.stand_in_line(LINE, "link_1", until)
     rows = [row for row in stack.rows("LinksTable") if row["pk"].startswith("host#")]
     assert [row["ttl"] for row in rows] == 2 * [until // 1000 + 86_400]  # seconds
+
+
+@pytest.mark.usefixtures("stack")
+def test_whoever_finds_a_free_place_taken_by_another_takes_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All five of an account at once, each choosing the place that the others choose."""
+    line = store.Line("acme", "h:443")
+    monkeypatch.setattr("random.randrange", lambda _: 0)
+    monkeypatch.setattr("random.choice", lambda free: free[0])
+    write = aws.dynamodb().update_item
+    others = 4
+
+    def overtaken(**request: Any) -> Any:
+        nonlocal others
+        if others:
+            others -= 1
+            write(**request)  # another one's, which is the same but for who holds it
+        return write(**request)
+
+    monkeypatch.setattr(aws.dynamodb(), "update_item", overtaken)
+    assert store.take_place(line, 0, 1000) == ("acme#4", "place4")
+    assert store.take_place(line, 0, 1000) is None

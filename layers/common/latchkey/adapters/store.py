@@ -387,7 +387,9 @@ def take_place(line: Line, now: int, until: int) -> tuple[str, str] | None:
     """
     client = aws.dynamodb()
     own, hosts = (f"{owner}{random.randrange(count)}" for owner, count in _owners(line))  # noqa: S311 # no secret
-    for _ in range(2):  # the second try knows which are free
+    for _ in range(
+        HOST_PLACES
+    ):  # a later try knows which are free, and fails only if another took one of them
         try:
             with aws.unavailable_when_down():
                 client.update_item(
