@@ -22,13 +22,12 @@ def close(client: Client, stack_name: str, physical: dict[str, str]) -> None:
                 TableName=physical[name], TimeToLiveSpecification=properties["TimeToLiveSpecification"]
             )
         elif resource["Type"] == "AWS::ApiGatewayV2::Api":
-            create_routes(client, physical[name], properties["Body"]["paths"], physical)
+            create_routes(client("apigatewayv2"), physical[name], properties["Body"]["paths"], physical)
             name_domain(client("apigatewayv2"), physical[name])
 
 
-def create_routes(client: Client, api: str, paths: dict[str, Any], physical: dict[str, str]) -> None:
+def create_routes(gateway: Any, api: str, paths: dict[str, Any], physical: dict[str, str]) -> None:
     """Make the API's routes those of its OpenAPI paths."""
-    gateway = client("apigatewayv2")
     wanted = {
         f"{method.upper()} {path}": operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
         for path, operations in paths.items()
@@ -38,12 +37,11 @@ def create_routes(client: Client, api: str, paths: dict[str, Any], physical: dic
     for route_key in there.keys() - wanted.keys():
         gateway.delete_route(ApiId=api, RouteId=there[route_key])
     for route_key in wanted.keys() - there.keys():
-        (name,) = re.findall(r"functions/\$\{(\w+)\.Arn\}", wanted[route_key])
-        function = client("lambda").get_function_configuration(FunctionName=physical[name])
+        (alias,) = re.findall(r"functions/\$\{(\w+)\}", wanted[route_key])
         integration = gateway.create_integration(
             ApiId=api,
             IntegrationType="AWS_PROXY",
-            IntegrationUri=function["FunctionArn"],
+            IntegrationUri=physical[alias],
             PayloadFormatVersion="2.0",
         )
         target = f"integrations/{integration['IntegrationId']}"

@@ -30,7 +30,7 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             with aws.unavailable_when_down():
                 aws.functions().invoke(
-                    FunctionName=context.function_name, InvocationType="Event", Payload=payload
+                    FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
                 )
         except UnavailableError:
             return False
