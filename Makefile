@@ -9,6 +9,12 @@ UV := .local/uv/bin/uv
 PYTHON := .venv/bin/python
 SAM := .local/sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
+ifdef REGION
+export AWS_REGION := $(REGION)
+endif
+ifdef PROFILE
+export AWS_PROFILE := $(PROFILE)
+endif
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,10 +102,9 @@ fairness: .venv/.ready ## Time one account's events beside another's to a receiv
 
 # --- AWS -----------------------------------------------------------------------------------------
 
-deploy: ARCH ?= arm64
-deploy: build ## Deploy to AWS, guided (ARCH=arm64, SNAPSTART=yes)
-	@$(if $(SNAPSTART),.local/sam/bin/python local/snapstart.py .aws-sam/build/template.yaml)
-	@$(SAM) deploy --guided $(if $(filter x86_64,$(ARCH)),--parameter-overrides Architecture=x86_64)
+deploy: $(BUILD_ENVIRONMENTS) ## Deploy to AWS: PARAMETERS="BrandName=Acme ..." STACK= REGION= PROFILE= ARCH= CONFIRM=no
+	@$(LOCAL) local.deploy $(if $(STACK),--stack $(STACK)) $(if $(ARCH),--architecture $(ARCH)) \
+		$(if $(filter no,$(CONFIRM)),--no-confirm)
 
 # --- Environments: made on first use, made again when their lock changes -------------------------
 

@@ -6,6 +6,7 @@ moto. Prices are list prices of us-east-1, times are measured ones; both stand b
 
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -24,7 +25,7 @@ from latchkey.domain.sessions import MAX_CALL_SECONDS
 from latchkey.services import sweep
 from latchkey.services.sweep import THREADS
 from tests.integration.conftest import LOGIN, Stack, mocked_clients, new_stack
-from tests.template import resources, routes, template
+from tests.template import ROOT, resources, routes, template
 
 # --- Parameters ------------------------------------------------------------------------------------
 
@@ -36,13 +37,15 @@ PRICES = {
     "write unit": 0.625e-6,  # DynamoDB on demand
     "read unit": 0.125e-6,
     "KMS request": 3.00e-6,
-    "KMS key": 1.00,  # a month, as the two below
-    "alarm": 0.10,
+    "KMS key": 1.00,  # a month, as the three below
+    "dashboard": 3.00,  # an account's first three are free
+    "alarm": 0.10,  # each metric that one looks at
     "metric": 0.30,  # each name with each set of dimensions, in months in which it is written
     "SQS request": 0.50e-6,  # standard 0.40, and 0.10 for message groups
     "log GB": 0.50,  # CloudWatch Logs, taken in
     "trace": 5.00e-6,  # X-Ray
     "schedule": 1.00e-6,  # EventBridge Scheduler
+    "detailed route": 6 * 0.30,  # six metrics a month for each route, if the stage asks for them
     "stored GB-month": 0.25 + 0.20,  # DynamoDB, and its point-in-time recovery
     "snapshot GB-second": 1.5046e-6,  # SnapStart, kept
     "snapshot GB restored": 139.7998e-6,
@@ -321,19 +324,43 @@ def print_costs(phases: dict[str, Phase]) -> None:
     ]
     polled = sum(event["Type"] == "SQS" for event in events)
     polls = polled * IDLE_POLLERS * month / LONG_POLL
-    alarms = len(resources("AWS::CloudWatch::Alarm"))
-    idle_costs = {
+    alarms = resources("AWS::CloudWatch::Alarm").values()
+    watched = sum(max(len(alarm.get("Metrics", [])) - 1, 1) for alarm in alarms)
+    keys, boards = len(resources("AWS::KMS::Key")), len(resources("AWS::CloudWatch::Dashboard"))
+    (api,) = resources("AWS::Serverless::HttpApi").values()
+    detailed = len(routes()) if api["DefaultRouteSettings"]["DetailedMetricsEnabled"] else 0
+    names = metric_names()
+    fixed_costs = {
         f"{sweeps:.0f} sweeps": fixed,
+        "the trace of each": sweeps * PRICES["trace"],
         f"Lambda's polling of {polled} queues": polls * PRICES["SQS request"],
-        f"{alarms} alarms": alarms * PRICES["alarm"],
-        "sweep's metric": PRICES["metric"],
-        "the key of KMS": PRICES["KMS key"],
+        f"{len(alarms)} alarms, of {watched} metrics": watched * PRICES["alarm"],
+        f"{len(names)} metrics of our own": len(names) * PRICES["metric"],
+        f"metrics of {detailed} routes": detailed * PRICES["detailed route"],
+        f"{keys} keys of KMS": keys * PRICES["KMS key"],
+        f"{boards} dashboard": boards * PRICES["dashboard"],
     }
-    listed = ", ".join(f"{dollars:.2f} for {what}" for what, dollars in idle_costs.items())
-    print(f"\nA month without a link: {sum(idle_costs.values()):.2f} dollars: {listed}.")
+    listed = ", ".join(f"{dollars:.2f} for {what}" for what, dollars in fixed_costs.items() if dollars)
+    total = sum(fixed_costs.values())
+    print(f"\nA month costs {total:.2f} dollars before the first link: {listed}.")
+    print(
+        f"Each integration with a live connector adds {PRICES['metric']:.2f}; X-Ray traces the first request of "
+        f"each second and costs at most {30 * 86_400 * PRICES['trace']:.2f} a month."
+    )
     routed = len(set(routes().values()))
     kept = routed * memory_of("create_link") / 1024 * month * PRICES["snapshot GB-second"]
-    print(f"Snapshots (SNAPSTART=yes): {kept:.0f} dollars a month to keep {routed} of them.")
+    print(f"Snapshots=yes: {kept:.0f} dollars a month to keep {routed} of them.")
+
+
+def metric_names() -> set[str]:
+    """The metrics that are told by stack alone, as the code writes them."""
+    code = [
+        path for folder in ("layers/common/latchkey", "functions") for path in (ROOT / folder).rglob("*.py")
+    ]
+    text = "\n".join(path.read_text("utf-8") for path in code)
+    told = re.findall(r"telemetry\.metrics\(\{(.*?)\}(?:, (\w+))?", text)
+    written = {name for names, by in told if not by for name in re.findall(r'"([A-Z]\w+)": ', names)}
+    return written | set(re.findall(r'metrics\["(\w+)"\] = ', text))
 
 
 def print_quotas(phases: dict[str, Phase]) -> None:
@@ -354,9 +381,9 @@ def print_quotas(phases: dict[str, Phase]) -> None:
     rows = [
         (
             worker_limit / session,
-            f"completed a second: run_session's MaximumConcurrency, {worker_limit}, and {session:.0f} s of "
+            f"completed a second: SessionConcurrency, {worker_limit}, and {session:.0f} s of "
             f"work a session (connectors: {WAIT_CONNECTOR / 1000:.0f} s a call)",
-            "MaximumConcurrency, to 1000, and Lambda's concurrency with it; above it, faster connectors",
+            "the parameter, to 1000, and Lambda's concurrency with it; above it, faster connectors",
         ),
         (
             ACCOUNT_PLACES / attempt,
@@ -379,7 +406,7 @@ def print_quotas(phases: dict[str, Phase]) -> None:
         (
             senders / attempt,
             f"deliveries a second: deliver_webhook's {senders} threads, {attempt:.1f} s each",
-            "MaximumConcurrency, to 1000",
+            "DeliveryConcurrency, to 1000",
         ),
         (
             40_000 / per_create,
@@ -405,7 +432,8 @@ def print_quotas(phases: dict[str, Phase]) -> None:
 
 def _concurrency(logical_id: str) -> int:
     (event,) = resources("AWS::Serverless::Function")[logical_id]["Events"].values()
-    return int(event["Properties"]["ScalingConfig"]["MaximumConcurrency"])
+    parameter = event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
+    return int(template()["Parameters"][parameter]["Default"])
 
 
 def print_memory(phases: dict[str, Phase]) -> None:

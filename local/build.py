@@ -2,7 +2,8 @@
 
 `sam build`, and then what it leaves undone: unneeded files go, so that a new instance has less to
 load, and bytecode is compiled, because a function's own file system is read-only and each cold start
-would otherwise compile all it imports. The same input gives the same files.
+would otherwise compile all it imports. The same input gives the same files, but for the time in the
+template, by which each deployment is a release of its own.
 """
 
 import argparse
@@ -46,6 +47,9 @@ UNNEEDED = [
 MOST_BYTES = {"DepsLayer": 15_000_000, "Function": 50_000}
 
 
+ARCHITECTURE = "architecture"  # the file that says what was built
+
+
 def host_architecture() -> str:
     return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
@@ -61,6 +65,14 @@ def sam_build(architecture: str) -> None:
     if done.returncode:
         print("".join(LOG.read_text().splitlines(keepends=True)[-5:]), file=sys.stderr)
         sys.exit(f"sam build failed; its whole output is in {LOG.relative_to(ROOT)}")
+
+
+def stamp(template: Path) -> None:
+    unstamped = template.read_text()
+    if unstamped.count("RELEASE: never built") != 1:
+        sys.exit("template.yaml has no place for the time of its build: RELEASE: never built")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    template.write_text(unstamped.replace("RELEASE: never built", f'RELEASE: "{now}"'))
 
 
 def trim(packages: Path) -> None:
@@ -101,6 +113,8 @@ def main() -> None:
     started = time.monotonic()
     print(f"Building for {architecture}", flush=True)
     sam_build(architecture)
+    stamp(BUILD / "template.yaml")
+    (BUILD / ARCHITECTURE).write_text(architecture)
     trim(BUILD / "DepsLayer/python")
     sizes = {}
     for artefact in sorted(path for path in BUILD.iterdir() if path.is_dir()):

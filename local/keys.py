@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -19,10 +20,20 @@ if TYPE_CHECKING:
 STACK_FILE = Path(__file__).parent.parent / ".local/stack.json"
 
 
+def session() -> boto3.Session:
+    """The caller's own, as REGION= and PROFILE= or their environment have it."""
+    found = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    if found.region_name is None:
+        sys.exit("Which region? Write REGION=us-east-1, or set AWS_REGION")
+    if found.get_credentials() is None:
+        sys.exit("There are no AWS credentials here: write PROFILE=name, or sign in with `aws sso login`")
+    return found
+
+
 def reach(stack_name: str | None) -> tuple[boto3.Session, str | None, str]:
     """The named stack by the caller's own credentials, else the local one: session, endpoint, name."""
     if stack_name is not None:
-        return boto3.Session(), None, stack_name
+        return session(), None, stack_name
     if not STACK_FILE.exists():
         sys.exit("No local stack is running: start one with `make up`, or name a deployed one with STACK=")
     local = json.loads(STACK_FILE.read_text())

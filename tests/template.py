@@ -1,6 +1,7 @@
 """template.yaml as data, so that the tests' tables and settings are the deployed ones."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
     return {name: resource.get("Properties", {}) for name, resource in found if resource["Type"] == kind}
 
 
+def statements(function: str) -> list[dict[str, Any]]:
+    """What a function's role allows beside logs, traces and its queue; as on AWS, where that differs."""
+    found = resources("AWS::Serverless::Function")[function].get("Policies", {}).get("Statement", [])
+    return [statement["If"][1] if "If" in statement else statement for statement in found]
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else action
+
+
 def table_definition(logical_id: str) -> dict[str, Any]:
     """The arguments for CreateTable of a table; its name is its logical id."""
     properties = resources("AWS::DynamoDB::Table")[logical_id]
@@ -76,7 +88,9 @@ def environment() -> dict[str, str]:
             case "Join":
                 return value(argument[1])  # a CommaDelimitedList's default is its text
             case "If":
-                return value(argument[2])  # the only condition here is TraceCalls, false by default
+                return value(argument[2])  # each condition here is false by default, or off AWS
+            case "Sub":
+                return re.sub(r"\$\{(\w+)\}", r"\1", argument)
         raise ValueError(tag)
 
     variables = dict(template()["Globals"]["Function"]["Environment"]["Variables"])

@@ -72,7 +72,7 @@ class Deployed:
     def invoke(self, function: str, event: Any = None) -> Any:
         """Invoke a function as its trigger would; fails if it does."""
         client = self.stack.client("lambda")
-        answer = client.invoke(FunctionName=self.physical[function], Payload=json.dumps(event or {}))
+        answer = client.invoke(FunctionName=self._live(function), Payload=json.dumps(event or {}))
         payload = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         return payload
@@ -107,10 +107,13 @@ class Deployed:
             os.kill(process, signal.SIGKILL)
         return len(found)
 
-    def logged(self, function: str, text: str) -> int:
-        """How many lines that hold a text a function has logged."""
-        group = self.physical[function.removesuffix("Function") + "LogGroup"]
-        pages = self.stack.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    def logged(self, text: str) -> int:
+        """How many lines that hold a text the functions have logged."""
+        pages = (
+            self.stack.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=self.physical["LogGroup"])
+        )
         return sum(text in event["message"] for page in pages for event in page["events"])
 
     @contextmanager
@@ -136,16 +139,28 @@ class Deployed:
 
     def restart(self, function: str) -> None:
         """Let the next request start a new environment, which has cached nothing."""
+        self._release(function, self._variables(function) | {"RESTARTED": ids.new_token()})
+
+    def _live(self, function: str) -> str:
+        return self.physical[f"{function}Aliaslive"]
+
+    def _variables(self, function: str) -> dict[str, str]:
+        client = self.stack.client("lambda")
+        found = client.get_function_configuration(FunctionName=self._live(function))
+        variables: dict[str, str] = found["Environment"]["Variables"]
+        return variables
+
+    def _release(self, function: str, variables: dict[str, str]) -> None:
+        """Let the alias be at a version with other variables, as a deployment does."""
         client, name = self.stack.client("lambda"), self.physical[function]
-        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        variables["RESTARTED"] = ids.new_token()
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        version = client.publish_version(FunctionName=name)["Version"]
+        client.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     @contextmanager
     def segments(self, function: str) -> Iterator[list[str]]:
         """Trace the function's AWS calls; what it sent to X-Ray is in the list once the context ends."""
-        client, name, sent = self.stack.client("lambda"), self.physical[function], list[str]()
-        before = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        sent, before = list[str](), self._variables(function)
         with socket.socket(type=socket.SOCK_DGRAM) as daemon:
             daemon.bind(("127.0.0.1", 0))
             daemon.setblocking(False)
@@ -153,16 +168,14 @@ class Deployed:
                 "POWERTOOLS_TRACE_DISABLED": "false",
                 "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
             }
-            client.update_function_configuration(
-                FunctionName=name, Environment={"Variables": before | traced}
-            )
+            self._release(function, before | traced)
             try:
                 yield sent
                 with suppress(BlockingIOError):  # all of it: a function sends before it answers
                     while segment := daemon.recv(65536):
                         sent.append(segment.decode())
             finally:
-                client.update_function_configuration(FunctionName=name, Environment={"Variables": before})
+                self._release(function, before)
 
     def printed(self) -> str:
         """All that functions and emulator have written to any log."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from latchkey.domain.catalogue import providers
-from local.build import BUILD, ROOT, SAM
-from tests.template import environment, load, resources, routes
+from local.build import BUILD
+from tests.template import environment, resources
 
 FUNCTIONS = resources("AWS::Serverless::Function")
 CREDENTIALS = {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -47,22 +47,3 @@ def test_every_module_has_its_bytecode() -> None:
     assert sources
     missing = [path for path in sources if not Path(importlib.util.cache_from_source(str(path))).exists()]
     assert missing == []
-
-
-def test_snapshots_are_of_versions_that_each_deployment_publishes(tmp_path: Path) -> None:
-    path = tmp_path / "template.yaml"
-    path.write_text((ROOT / "template.yaml").read_text())
-    script = [SAM.with_name("python"), ROOT / "local/snapstart.py", path]
-    subprocess.run(script, check=True)
-    made = load(path)["Resources"]
-    added = {
-        "AutoPublishAlias": "live",
-        "AutoPublishAliasAllProperties": True,
-        "SnapStart": {"ApplyOn": "PublishedVersions"},
-    }
-    for name, before in FUNCTIONS.items():
-        after, waited_for = made[name]["Properties"], name in routes().values()
-        assert {key: after[key] for key in after.keys() - before.keys()} == (added if waited_for else {})
-        assert after["Description"].startswith(before["Description"] + " (deployed 20") is waited_for
-    for layer in ("CommonLayer", "DepsLayer"):
-        assert made[layer]["Properties"]["PublishLambdaVersion"] is True

@@ -13,7 +13,7 @@ from latchkey.domain import ids
 from tests.e2e.api import Api, Session, eventually, founding, link
 from tests.e2e.deployed import Deployed
 from tests.e2e.receiver import Receiver, receiving
-from tests.template import resources
+from tests.template import actions, resources, statements
 
 WRITE, READ = "paymentMethod.write", "paymentMethod.read"
 # What takes longer than this does not work: sweep, which would make up for much, is kept from running.
@@ -266,20 +266,17 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("Sweep", "WakeWorker", "sqs:SendMessage"): sweeps_sessions,
     ("Sweep", "HandOver", "lambda:InvokeFunction"): sweeps_much,
 }
-# The emulator writes logs and traces, and reads the functions' queues, itself: these are held by the
-# template's tests alone.
-NOT_ENFORCED_LOCALLY = ("WriteLogs", "Trace", "TakeMessages")
 
 
 def test_every_permission_of_every_role_is_on_trial() -> None:
     granted = {
-        (role.removesuffix("Role"), statement["Sid"], action)
-        for role, properties in resources("AWS::IAM::Role").items()
-        for policy in properties["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        if statement["Sid"] not in NOT_ENFORCED_LOCALLY
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        (name.removesuffix("Function"), statement["Sid"], action)
+        for name in resources("AWS::Serverless::Function")
+        for statement in statements(name)
+        for action in actions(statement)
     }
+    # Not on this stack, which is one account's.
+    granted.remove(("RunSession", "CallOtherAccounts", "lambda:InvokeFunction"))
     assert granted == NEEDED.keys()
 
 
@@ -304,5 +301,5 @@ def test_without_the_permission_its_work_fails_and_with_it_it_is_done(
     trial = NEEDED[stem, statement, action]
     assert worked(deployed, trial)
     deployed.restart(f"{stem}Function")
-    with deployed.without(f"{stem}Role", statement, action):
+    with deployed.without(f"{stem}FunctionRole", statement, action):
         assert not works(deployed, trial)

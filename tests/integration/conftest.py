@@ -75,7 +75,7 @@ class Answer:
 class Context:
     """What Lambda hands to a handler beside the event."""
 
-    function_name = "latchkey-sweep"
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:latchkey-sweep:live"
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
     remaining_ms = 300_000
 
@@ -103,7 +103,7 @@ class Connectors:
     ) -> dict[str, Any]:
         request = json.loads(Payload)
         if InvocationType == "Event":
-            assert FunctionName == Context.function_name
+            assert FunctionName == Context.invoked_function_arn
             self.handed_over.append(request)
             return {}
         self.called.append(request | {"function": FunctionName})

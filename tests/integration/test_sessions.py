@@ -519,7 +519,7 @@ def test_no_shard_is_always_the_last(stack: Stack, monkeypatch: pytest.MonkeyPat
 
 
 def test_sweep_tells_its_alarm_how_late_it_is(stack: Stack, output: Output) -> None:
-    alarm = resources("AWS::CloudWatch::Alarm")["SweepAlarm"]
+    alarm = resources("AWS::CloudWatch::Alarm")["SweepLate"]
     stack.create(link(expiresIn=1))
     stack.now += 1000 + alarm["Threshold"] + 1
     stack.sweep()

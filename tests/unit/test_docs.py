@@ -40,7 +40,7 @@ def test_the_page_on_deployment_has_each_parameter_once_with_its_default() -> No
         names, values = re.findall(r"`(\w+)`", cell), defaults.replace("`", "").split(", ")
         told += zip(names, values * len(names) if len(values) == 1 else values, strict=True)
     # Said in words: an empty text means none, or something else that the page names.
-    words = {("LinkBaseUrl", ""): "the API's own address"}
+    words = {("LinkBaseUrl", ""): "the API's own address", ("AlarmTopicArn", ""): "the stack's own"}
     parameters = {
         name: words.get((name, str(parameter["Default"])), str(parameter["Default"]) or "none")
         for name, parameter in template()["Parameters"].items()
@@ -51,6 +51,6 @@ def test_the_page_on_deployment_has_each_parameter_once_with_its_default() -> No
 def test_the_first_page_has_the_figures_of_the_page_on_costs() -> None:
     costs = (ROOT / "docs/costs.md").read_text()
     completed = re.findall(r"^\| completed \|.* ([\d.]+) \|$", costs, re.MULTILINE)[0]
-    month = re.findall(r"A month without a link: ([\d.]+) dollars", costs)[0]
-    said = f"about {float(completed) / 1000:.2f} dollars of AWS, an idle month {month}:"
+    month = re.findall(r"A month costs ([\d.]+) dollars before the first link", costs)[0]
+    said = f"about {float(completed) / 1000:.2f} dollars of AWS, a month before the first link {month}:"
     assert said in (ROOT / "README.md").read_text()

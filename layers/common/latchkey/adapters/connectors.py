@@ -74,7 +74,8 @@ def _invoke(function: str, request: bytes) -> bytes:
                 raise ConnectorDiedError("Lambda failed") from error
             if status != 429:
                 code = error.response["Error"]["Code"]
-                telemetry.logger.error("connector refused", function=function, code=code)
+                line = {"function": function, "code": code, **telemetry.metrics({"ConnectorsRefused": 1})}
+                telemetry.logger.error("connector refused", **line)
                 raise ConnectorUnreachableError("Lambda refused the call") from error
             if wait is None:
                 raise ConnectorUnreachableError("throttled") from error

@@ -35,8 +35,8 @@ type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 def metrics(values: dict[str, int], integration: str | None = None) -> dict[str, Any]:
     """Members by which a log line is metrics too, in CloudWatch's embedded metric format.
 
-    Counts, or milliseconds where the name ends in Lateness. Only ids of the catalogue, or "none", as
-    integration keep the metrics bounded.
+    Counts, or milliseconds where the name ends in Lateness. Each name costs 0.30 dollars a month, and once more
+    for each integration that it is told by: the log tells all else.
     """
     dimensions = {"service": _metrics.service}
     if integration is not None:

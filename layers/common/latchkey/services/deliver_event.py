@@ -125,21 +125,23 @@ def _record(link: Link, token: str, started: int, outcome: Outcome, now: int) ->
 
 def _report(link: Link, started: int, outcome: Outcome, *, gave_up: bool) -> None:
     webhook = deliveries.webhook_of(link)
-    metrics = {"DeliveryAttempts": 1}
+    metrics = {}
     if webhook.attempts == 1 and link.completed_at is not None:
         metrics["FirstAttemptLateness"] = started - link.completed_at
     if gave_up:
         metrics["DeliveriesExhausted"] = 1
-    elif not outcome.delivered:
+    if not outcome.delivered:
         metrics["DeliveryFailures"] = 1
     telemetry.logger.info(
         "attempted",
+        account=link.account,
         linkId=link.link_id,
         attempt=webhook.attempts,
         statusCode=outcome.status_code,
         error=outcome.error,
         durationMs=outcome.duration_ms,
-        **telemetry.metrics(metrics),
+        gaveUp=gave_up,
+        **(telemetry.metrics(metrics) if metrics else {}),
     )
     if webhook.due_at is not None:
         wait = -(-(webhook.due_at - started - outcome.duration_ms) // 1000)

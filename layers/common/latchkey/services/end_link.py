@@ -16,6 +16,8 @@ from latchkey.domain.views import event_body
 # Of an event's body. An item holds 400 KB: the body, metadata once more (at most 108 KB), and some 20 KB.
 MAX_EVENT_BYTES = 256 * 1024
 
+PROVIDERS_FAULTS = {"CONNECTION_FAILED", "AUTOMATION_ERROR", "RESULT_VALIDATION_ERROR", "OUTCOME_UNKNOWN"}
+
 
 def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) -> Link:
     """Write `last`, the link in its end state, over the open `link`, at `now` (ms); returns what is stored.
@@ -31,14 +33,27 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
     if last.webhook_url is not None:
         last = replace(last, webhook=Webhook(ids.new_message_id(), next_attempt_at=now))
     stored = store.save(link, last)
+    _report(stored)
+    return settle(stored)
+
+
+def _report(link: Link) -> None:
+    code = link.error.code if link.error else None
+    metrics = {}
+    # Whether an integration works is told by live links that got as far as its provider.
+    if link.livemode and (link.status == "complete" or code in PROVIDERS_FAULTS):
+        metrics = telemetry.metrics({"IntegrationFailed": int(code is not None)}, link.integration_id)
     telemetry.logger.info(
         "ended",
-        linkId=stored.link_id,
-        status=stored.status,
-        code=stored.error.code if stored.error else None,
-        **telemetry.metrics({f"Links{stored.status.capitalize()}": 1}, stored.integration_id),
+        linkId=link.link_id,
+        integrationId=link.integration_id,
+        livemode=link.livemode,
+        status=link.status,
+        code=code,
+        reason=link.error.reason if link.error else None,
+        sessionMs=at - link.session.claimed_at if link.session and (at := link.completed_at) else None,
+        **metrics,
     )
-    return settle(stored)
 
 
 def cancel(link: Link, now: int) -> Link:
