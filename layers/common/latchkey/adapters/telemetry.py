@@ -35,7 +35,7 @@ type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 def metrics(values: dict[str, int], integration: str | None = None) -> dict[str, Any]:
     """Members by which a log line is metrics too, in CloudWatch's embedded metric format.
 
-    Counts, or milliseconds where the name ends in Lateness. Each name costs 0.30 dollars a month, and once more
+    Counts, or milliseconds where the name ends in Lateness. Each name costs 0.30 dollars a month, and again
     for each integration that it is told by: the log tells all else.
     """
     dimensions = {"service": _metrics.service}
