@@ -344,8 +344,8 @@ def print_costs(phases: dict[str, Phase]) -> None:
     total = sum(fixed_costs.values())
     print(f"\nA month costs {total:.2f} dollars before the first link: {listed}.")
     print(
-        f"Each integration with a live connector adds {PRICES['metric']:.2f}; X-Ray traces the first request of "
-        f"each second and costs at most {30 * 86_400 * PRICES['trace']:.2f} a month."
+        f"Each integration with a live connector adds {PRICES['metric']:.2f}; X-Ray traces the first request "
+        f"of each second and costs at most {30 * 86_400 * PRICES['trace']:.2f} a month."
     )
     routed = len(set(routes().values()))
     kept = routed * memory_of("create_link") / 1024 * month * PRICES["snapshot GB-second"]

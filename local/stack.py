@@ -24,7 +24,7 @@ from typing import Any
 
 from latchkey.domain import ids
 from local import gaps, keys
-from local.build import BUILD, ROOT, SAM, host_architecture
+from local.build import ARCHITECTURE, BUILD, ROOT, SAM, host_architecture
 
 REGION = "us-east-1"
 STACK_NAME = "latchkey"
@@ -91,6 +91,8 @@ class Stack:
         else:
             self.down()
             self._start(port or PORT, emulator_port or EMULATOR_PORT, faults_port)
+        if (built := (BUILD / ARCHITECTURE).read_text()) != host_architecture():
+            raise Failure(f"What is built is for {built}, and this machine is not: `make build` first")
         try:
             with step("Deploying template.yaml to it"):
                 self._deploy()
