@@ -11,7 +11,7 @@ Client = Callable[[str], Any]
 
 
 def close(client: Client, stack_name: str, physical: dict[str, str]) -> None:
-    """Turn on expiry, make the API's routes, and put the API at the root of http://127.0.0.1:PORT."""
+    """Turn on expiry and queues, make the routes, and put the API at the root of http://127.0.0.1:PORT."""
     got = client("cloudformation").get_template(StackName=stack_name, TemplateStage="Processed")
     body = got["TemplateBody"]
     template = json.loads(body) if isinstance(body, str) else body
@@ -20,6 +20,13 @@ def close(client: Client, stack_name: str, physical: dict[str, str]) -> None:
         if "TimeToLiveSpecification" in properties:
             client("dynamodb").update_time_to_live(
                 TableName=physical[name], TimeToLiveSpecification=properties["TimeToLiveSpecification"]
+            )
+        elif resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            # It takes a parameter's number for text, and then polls nothing.
+            mapping = client("lambda").get_event_source_mapping(UUID=physical[name])
+            most = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+            client("lambda").update_event_source_mapping(
+                UUID=physical[name], ScalingConfig={"MaximumConcurrency": most}
             )
         elif resource["Type"] == "AWS::ApiGatewayV2::Api":
             create_routes(client("apigatewayv2"), physical[name], properties["Body"]["paths"], physical)
