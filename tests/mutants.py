@@ -698,7 +698,7 @@ MUTANTS = [
         '!If [TraceCalls, "true", "false"]',
         f"{UNIT}template.py::test_calls_are_traced_only_where_it_is_asked_for"),
     mutant("the sandbox is another function", STACK,
-        "${SandboxConnectorFunction}:live", "${RunSessionFunction}:live",
+        "SANDBOX_CONNECTOR: !Ref SandboxConnectorFunction", "SANDBOX_CONNECTOR: !Ref RunSessionFunction",
         f"{UNIT}template.py::test_a_variable_holds_what_its_name_says"),
     mutant("a route goes to another function", STACK, '/v1/links/{linkId}/redeliver"}}',
         '/v1/links/{linkId}/send"}}', f"{UNIT}template.py::test_the_routes_are_the_published_ones"),

@@ -1,7 +1,6 @@
 """template.yaml as data, so that the tests' tables and settings are the deployed ones."""
 
 import functools
-import re
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +88,6 @@ def environment() -> dict[str, str]:
                 return value(argument[1])  # a CommaDelimitedList's default is its text
             case "If":
                 return value(argument[2])  # each condition here is false by default, or off AWS
-            case "Sub":
-                return re.sub(r"\$\{(\w+)\}", r"\1", argument)
         raise ValueError(tag)
 
     variables = dict(template()["Globals"]["Function"]["Environment"]["Variables"])

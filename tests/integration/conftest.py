@@ -97,8 +97,9 @@ class Connectors:
     def invoke(
         self,
         *,
-        FunctionName: str,  # noqa: N803 # boto3's names, as the two below
+        FunctionName: str,  # noqa: N803 # boto3's names, as the three below
         Payload: bytes,  # noqa: N803
+        Qualifier: str | None = None,  # noqa: ARG002, N803
         InvocationType: str = "RequestResponse",  # noqa: N803
     ) -> dict[str, Any]:
         request = json.loads(Payload)

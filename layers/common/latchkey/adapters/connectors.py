@@ -12,6 +12,7 @@ from latchkey.domain import ids
 from latchkey.domain.connector_protocol import VERSION, UnreadableReplyError, read_reply, reply_issues
 from latchkey.domain.links import Link
 
+ALIAS = "live"  # of the sandbox, as template.yaml names every function's
 THROTTLED_WAITS = (0.5, 1, 2)  # seconds before each further try of a call that Lambda did not take
 
 
@@ -49,20 +50,20 @@ def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
     return answer
 
 
-def _function(link: Link) -> str:
+def _function(link: Link) -> dict[str, Any]:
     if not link.livemode:
-        return settings().sandbox_connector
+        return {"FunctionName": settings().sandbox_connector, "Qualifier": ALIAS}
     try:
-        return settings().live_connectors[link.integration_id]
+        return {"FunctionName": settings().live_connectors[link.integration_id]}
     except KeyError:
         raise ConnectorUnreachableError("no connector is registered") from None
 
 
-def _invoke(function: str, request: bytes) -> bytes:
+def _invoke(function: dict[str, Any], request: bytes) -> bytes:
     """One call, which is never repeated once the connector may have begun."""
     for wait in (*THROTTLED_WAITS, None):
         try:
-            answer = aws.functions().invoke(FunctionName=function, Payload=request)
+            answer = aws.functions().invoke(**function, Payload=request)
             break
         except (ConnectTimeoutError, EndpointConnectionError) as error:
             raise ConnectorUnreachableError("no connection to Lambda") from error
@@ -74,7 +75,8 @@ def _invoke(function: str, request: bytes) -> bytes:
                 raise ConnectorDiedError("Lambda failed") from error
             if status != 429:
                 code = error.response["Error"]["Code"]
-                line = {"function": function, "code": code, **telemetry.metrics({"ConnectorsRefused": 1})}
+                line = {"function": function["FunctionName"], "code": code}
+                line |= telemetry.metrics({"ConnectorsRefused": 1})
                 telemetry.logger.error("connector refused", **line)
                 raise ConnectorUnreachableError("Lambda refused the call") from error
             if wait is None:
