@@ -78,8 +78,8 @@ test: check build .local/emulator/.ready chromium ## Everything: check, handlers
 screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
 	@$(LOCAL) tests.e2e.screenshots
 
-schemas: .venv/.ready ## Write openapi.json anew from the models
-	@$(LOCAL) schemas.wire
+schemas: .venv/.ready ## Write the schemas and openapi.json anew from the models
+	@$(LOCAL) schemas
 
 mutants: .venv/.ready ## Plant small faults, one at a time, and print those that no test notices
 	@$(LOCAL) tests.mutants

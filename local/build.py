@@ -43,6 +43,7 @@ UNNEEDED = [
     "cffi*",
     "pycparser*",
 ]
+MODELS = "latchkey/schemas/*.py"  # of the schemas that are deployed: they need pydantic
 # What may be loaded at a cold start, zipped: third-party packages, and a function's own code.
 MOST_BYTES = {"DepsLayer": 15_000_000, "Function": 50_000}
 
@@ -116,6 +117,8 @@ def main() -> None:
     stamp(BUILD / "template.yaml")
     (BUILD / ARCHITECTURE).write_text(architecture)
     trim(BUILD / "DepsLayer/python")
+    for path in (BUILD / "CommonLayer/python").glob(MODELS):
+        path.unlink()
     sizes = {}
     for artefact in sorted(path for path in BUILD.iterdir() if path.is_dir()):
         compile_bytecode(artefact, "/opt" if artefact.name.endswith("Layer") else "/var/task")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Any
 
-from schemas import wire
+from schemas import answers
 from tests.template import ROOT
 
 # A caller's patience: more than the gateway's 30 s.
@@ -89,7 +89,7 @@ class Api:
         """The link as its owner reads it."""
         answer = self.get(f"/v1/links/{link_id}")
         assert answer.status == 200, answer.text
-        wire.Link.model_validate_json(answer.text)
+        answers.Link.model_validate_json(answer.text)
         return answer.json
 
     def claim(self, code: str, idempotency_key: str | None = None) -> Answer:
@@ -105,7 +105,7 @@ class Api:
         """The session of a new link that was claimed."""
         claimed = self.claim(self.create(body or link()).json["claimCode"])
         assert claimed.status == 200, claimed.text
-        wire.ClaimedLink.model_validate_json(claimed.text)
+        answers.ClaimedLink.model_validate_json(claimed.text)
         return Session(Api(self.url, claimed.json["clientToken"]), claimed.json["linkId"])
 
 
@@ -119,7 +119,7 @@ class Session:
     def view(self) -> Any:
         answer = self.api.get("/link/session")
         assert answer.status == 200, answer.text
-        wire.Session.model_validate_json(answer.text)
+        answers.Session.model_validate_json(answer.text)
         return answer.json
 
     def turn(self) -> Any:

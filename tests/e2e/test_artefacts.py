@@ -42,6 +42,13 @@ def test_what_is_imported_on_demand_is_there_too() -> None:
     )
 
 
+def test_the_models_are_not_deployed() -> None:
+    deployed = BUILD / "CommonLayer/python/latchkey/schemas"
+    assert (deployed / "create_link_request.json").exists()
+    assert not list(deployed.glob("**/*.py*"))
+    assert not list(BUILD.glob("*/**/pydantic"))
+
+
 def test_every_module_has_its_bytecode() -> None:
     sources = list(BUILD.rglob("*.py"))
     assert sources

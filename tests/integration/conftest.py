@@ -22,7 +22,7 @@ from latchkey.adapters import aws, sealing, settings, store, telemetry
 from latchkey.domain import ids
 from latchkey.domain.links import Link
 from latchkey.services import authenticate
-from schemas import wire
+from schemas import answers, events, shapes
 from tests.template import ROOT, resources, table_definition
 
 
@@ -33,22 +33,22 @@ def sample_event(name: str) -> dict[str, Any]:
 
 
 # What each route answers when it does; everything else is an Error.
-ANSWERS: dict[tuple[str, int], type[wire.Model]] = {
-    ("POST /v1/links", 201): wire.CreatedLink,
-    ("GET /v1/links", 200): wire.Links,
-    ("GET /v1/links/{linkId}", 200): wire.Link,
-    ("POST /v1/links/{linkId}/cancel", 200): wire.Link,
-    ("GET /v1/links/{linkId}/deliveries", 200): wire.Deliveries,
-    ("POST /v1/links/{linkId}/redeliver", 202): wire.Redelivery,
-    ("GET /v1/webhook-secret", 200): wire.WebhookSecrets,
-    ("POST /v1/webhook-secret/rotate", 200): wire.NewSecret,
-    ("POST /link/claim", 200): wire.ClaimedLink,
-    ("POST /link/status", 200): wire.LinkStanding,
-    ("GET /link/session", 200): wire.Session,
-    ("POST /link/session/input", 202): wire.Session,
-    ("POST /link/session/cancel", 200): wire.Session,
-    ("GET /v1/providers", 200): wire.Providers,
-    ("GET /v1/providers/{integrationId}", 200): wire.Provider,
+ANSWERS: dict[tuple[str, int], type[shapes.Model]] = {
+    ("POST /v1/links", 201): answers.CreatedLink,
+    ("GET /v1/links", 200): answers.Links,
+    ("GET /v1/links/{linkId}", 200): answers.Link,
+    ("POST /v1/links/{linkId}/cancel", 200): answers.Link,
+    ("GET /v1/links/{linkId}/deliveries", 200): answers.Deliveries,
+    ("POST /v1/links/{linkId}/redeliver", 202): answers.Redelivery,
+    ("GET /v1/webhook-secret", 200): answers.WebhookSecrets,
+    ("POST /v1/webhook-secret/rotate", 200): answers.NewSecret,
+    ("POST /link/claim", 200): answers.ClaimedLink,
+    ("POST /link/status", 200): answers.LinkStanding,
+    ("GET /link/session", 200): answers.Session,
+    ("POST /link/session/input", 202): answers.Session,
+    ("POST /link/session/cancel", 200): answers.Session,
+    ("GET /v1/providers", 200): answers.Providers,
+    ("GET /v1/providers/{integrationId}", 200): answers.Provider,
 }
 
 SAMPLE_KEY = sample_event("create_link")["headers"]["authorization"].removeprefix("Bearer ")
@@ -143,6 +143,8 @@ class Queues:
     ) -> None:
         assert 0 <= DelaySeconds <= 900
         assert MessageGroupId
+        model = events.SessionMessage if QueueUrl == os.environ["SESSION_QUEUE"] else events.DeliveryMessage
+        model.model_validate_json(MessageBody)
         if not self.losing:
             message = (self.clock() + 1000 * DelaySeconds, QueueUrl, MessageBody)
             self._waiting += [message] * self.copies
@@ -227,7 +229,7 @@ class Stack:
         assert raw["headers"]["X-Latchkey-Version"] == __version__
         answer = Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
         if answer.status not in (204, 304) and event["routeKey"] != "GET /openapi.json":
-            model = ANSWERS.get((event["routeKey"], answer.status), wire.ApiError)
+            model = ANSWERS.get((event["routeKey"], answer.status), answers.ApiError)
             model.model_validate_json(answer.text)
         return answer
 

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from latchkey.adapters import aws, sealing, store
 from latchkey.domain import deliveries, ids
 from latchkey.domain.retry_schedule import Outcome
-from schemas import wire
+from schemas import events
 from tests.integration.conftest import (
     SAMPLE_KEY,
     Answer,
@@ -39,7 +39,7 @@ class Receiver:
     during: Callable[[], None] = lambda: None
 
     def send(self, url: str, headers: dict[str, str], body: bytes, **_: Any) -> Outcome:
-        wire.Event.model_validate_json(body)
+        events.Event.model_validate_json(body)
         self.got.append((url, headers, body))
         self.during()
         return self.outcomes.pop(0) if self.outcomes else self.otherwise

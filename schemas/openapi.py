@@ -1,482 +1,33 @@
-"""Every answer of the API, as strict models: they judge real answers in the tests and make openapi.json.
-
-`make schemas` writes openapi.json. No function imports this: pydantic would take a third of
-a cold start.
-"""
+"""The OpenAPI document: all routes, with the models' shapes and the catalogue's."""
 
 import json
 import re
 from collections.abc import Collection
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
-from pydantic.alias_generators import to_camel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from typing import Any
 
 from latchkey.domain import links
 from latchkey.domain.catalogue import providers
 from latchkey.domain.views import event_body
+from schemas.answers import ANSWERS, EXAMPLES
+from schemas.events import Event
+from schemas.requests import BODIES, ListLinksQuery
+from schemas.shapes import json_schemas
 
-HERE = Path(__file__).parent
+COMPONENTS = "#/components/schemas"
 
-# At least 96 random bits, 128 in a claim code.
-LinkId = Annotated[str, Field(pattern=r"^link_[A-Za-z0-9_-]{16,}$", examples=["link_3Jb7sXyQm0KfT4ZpWn8VdC"])]
-ClaimCode = Annotated[
-    str, Field(pattern=r"^clm_[A-Za-z0-9_-]{22,}$", examples=["clm_5uYhR2cGtE9oLxAqBv1NwM"])
-]
-SessionId = Annotated[str, Field(pattern=r"^sess_[A-Za-z0-9_-]{16,}$")]
-# Without the format, clients in Go, Java, C# and others read 32 bits.
-Time = Annotated[
-    int,
-    Field(
-        ge=0,
-        description="Milliseconds since 1970-01-01 UTC",
-        examples=[1704067200000],
-        json_schema_extra={"format": "int64"},
-    ),
-]
-Count = Annotated[int, Field(ge=0)]
-Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 
-# Named, so that clients that are made of openapi.json have each once. They may grow.
-type Action = Literal["read", "write"]
-type LinkStatus = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
-type OperationStatus = Literal["pending", "running", "succeeded", "failed", "skipped", "unknown"]
-type SessionStatus = Literal["awaiting_input", "running", "complete", "failed", "canceled"]
-type WebhookStatus = Literal["none", "pending", "delivered", "exhausted"]
-type ChallengeType = Literal["login", "otp", "choice"]
-type EventType = Literal["link.complete", "link.failed", "link.expired", "link.canceled"]
-type LinkErrorCode = Literal[
-    "LOGIN_FAILED",
-    "USER_CANCELED",
-    "CLIENT_TIMEOUT",
-    "AUTOMATION_ERROR",
-    "RESULT_VALIDATION_ERROR",
-    "CONNECTION_FAILED",
-    "OUTCOME_UNKNOWN",
-    "INTERNAL_ERROR",
-]
-type DeliveryErrorCode = Literal[
-    "invalid_url",
-    "dns",
-    "blocked_address",
-    "connect",
-    "tls",
-    "timeout",
-    "disconnected",
-    "protocol",
-    "too_large",
-]
-type ErrorCode = Literal[
-    "validation_failed",
-    "unauthorized",
-    "not_found",
-    "conflict",
-    "gone",
-    "too_large",
-    "unsupported_media_type",
-    "idempotency_key_reused",
-    "rate_limited",
-    "internal",
-    "unavailable",
-]
-type IssueCode = Literal[
-    "required",
-    "type",
-    "format",
-    "range",
-    "unknown_field",
-    "unknown_integration",
-    "unknown_resource",
-    "unknown_action",
-    "schema",
-    "json",
-]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
-
-
-class Operation(Model):
-    """An operation as answers show it: never with its arguments."""
-
-    resource: str
-    action: Action
-
-
-class CreatedLink(Model):
-    """A link that has just been made. No other answer holds the claim code."""
-
-    link_id: LinkId
-    claim_code: ClaimCode
-    integration_id: str
-    operations: Annotated[list[Operation], Field(min_length=1, max_length=20)]
-    status: Literal["pending"]
-    app_clip_url: str = Field(
-        pattern=r"^https?://[^?#]+/link_[A-Za-z0-9_-]+\?code=clm_[A-Za-z0-9_-]+$",
-        description="What the client SDK starts from; it holds the claim code.",
-    )
-    # A default_factory leaves a field out of `required` and still refuses null.
-    return_url: Url = Field(default_factory=str, description="As given, with linkId in its query.")
-    expires_at: Time
-    created_at: Time
-
-
-class OperationProgress(Operation):
-    status: OperationStatus
-
-
-class SessionFailure(Model):
-    """Why a link failed, or what is not known of one that was canceled."""
-
-    code: LinkErrorCode
-    reason: str | None = Field(description="What the connector said of it, in one word.")
-
-
-class LinkFailure(SessionFailure):
-    """The same, for the caller's support staff."""
-
-    message: str
-    operation_index: Count | None = Field(description="The operation that was running, counted from 0.")
-
-
-class WebhookState(Model):
-    status: WebhookStatus
-    attempts: Count
-    next_attempt_at: Time | None
-
-
-class Step(Model):
-    """A step of the life of a link or of its session."""
-
-    at: Time
-    event: str
-    operation_index: Count = Field(default_factory=int)
-    duration_ms: Count = Field(default_factory=int)
-
-
-class ListedLink(Model):
-    """A link without its result; what has no value is null."""
-
-    link_id: LinkId
-    integration_id: str
-    operations: Annotated[list[OperationProgress], Field(min_length=1, max_length=20)]
-    status: LinkStatus
-    livemode: bool
-    debug: bool
-    external_user_id: str | None
-    metadata: dict[str, str] | None
-    return_url: Url | None
-    session_id: SessionId | None
-    error: LinkFailure | None
-    webhook: WebhookState
-    created_at: Time
-    updated_at: Time
-    claimed_at: Time | None
-    completed_at: Time | None
-    expires_at: Time
-    timeline: Annotated[list[Step], Field(max_length=200)] = Field(
-        default_factory=list, description="Only of a link made with `debug: true`."
-    )
-
-    @model_validator(mode="after")
-    def _timeline_with_debug_only(self) -> "ListedLink":
-        if ("timeline" in self.model_fields_set) != self.debug:
-            raise ValueError("timeline is there exactly when debug is true")
-        return self
-
-
-class Link(ListedLink):
-    """A link; what has no value is null."""
-
-    result: dict[str, JsonValue] | None = Field(
-        description="Only when complete; of several operations: `operations`, each with its `data`."
-    )
-
-
-class Links(Model):
-    """A page of links, newest first."""
-
-    links: Annotated[list[ListedLink], Field(max_length=100)]
-    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
-
-
-class Integration(Model):
-    id: str
-    name: str
-
-
-class DescribedOperation(Operation):
-    description: str = Field(description="What is done, as the user is told.")
-
-
-class DescribedProgress(OperationProgress):
-    description: str = Field(description="What is done, as the user is told.")
-
-
-class ClaimedLink(Model):
-    """A session that has just begun. No other answer holds the client token."""
-
-    link_id: LinkId
-    session_id: SessionId
-    client_token: str = Field(pattern=r"^ct_[A-Za-z0-9_-]{22,}$")
-    expires_at: Time = Field(description="The end of the session.")
-    integration: Integration
-    operations: Annotated[list[DescribedOperation], Field(min_length=1, max_length=20)]
-    return_url: Url | None
-
-
-class LinkStanding(Model):
-    """How a link stands, for whoever has its claim code."""
-
-    link_id: LinkId
-    status: LinkStatus
-    error: SessionFailure | None
-    expires_at: Time = Field(description="The end of the session; of a link without one, its own expiry.")
-    completed_at: Time | None
-
-
-class Challenge(Model):
-    """What the user is asked."""
-
-    id: str
-    type: ChallengeType
-    title: str
-    # Not the name `schema`, which the base class has.
-    fields: dict[str, JsonValue] = Field(
-        alias="schema", description="JSON Schema of the fields to ask; `writeOnly` marks secrets."
-    )
-
-
-class Session(Model):
-    """A session as its client sees it; what has no value is null."""
-
-    session_id: SessionId
-    link_id: LinkId
-    status: SessionStatus
-    integration: Integration
-    challenge: Challenge | None
-    operations: Annotated[list[DescribedProgress], Field(min_length=1, max_length=20)]
-    error: SessionFailure | None
-    return_url: Url | None
-    expires_at: Time
-
-    @model_validator(mode="after")
-    def _challenge_while_input_is_awaited(self) -> "Session":
-        if (self.challenge is not None) != (self.status == "awaiting_input"):
-            raise ValueError("a challenge is there exactly while input is awaited")
-        return self
-
-
-class CatalogueOperation(Model):
-    description: str = Field(description="What is done, as the user is told.")
-    arguments: dict[str, JsonValue] | None = Field(
-        description="JSON Schema 2020-12; null when it takes none."
-    )
-    result: dict[str, JsonValue] = Field(description="JSON Schema 2020-12.")
-
-
-class Resource(Model):
-    name: str
-    operations: Annotated[dict[Action, CatalogueOperation], Field(min_length=1)]
-
-
-class Provider(Model):
-    """An integration and what can be done there."""
-
-    id: str
-    name: str
-    resources: Annotated[list[Resource], Field(min_length=1)]
-
-
-class Providers(Model):
-    providers: list[Provider]
-
-
-class Delivery(Model):
-    """An attempt to deliver an event."""
-
-    attempt: Annotated[int, Field(ge=1)]
-    at: Time
-    duration_ms: Count
-    status_code: int | None
-    error: DeliveryErrorCode | None
-
-
-class Deliveries(Model):
-    """The attempts to deliver a link's event, oldest first; the newest hundred."""
-
-    deliveries: Annotated[list[Delivery], Field(max_length=100)]
-
-
-class Redelivery(Model):
-    """The event is about to be sent again."""
-
-    link_id: LinkId
-    webhook: WebhookState
-
-
-WebhookSecret = Annotated[str, Field(pattern=r"^whsec_[A-Za-z0-9+/]{32,}=*$")]
-
-
-class ValidSecret(Model):
-    secret: WebhookSecret
-    expires_at: Time | None = Field(description="null for the newest.")
-
-
-class WebhookSecrets(Model):
-    """The secrets that the account's webhooks are signed with, newest first."""
-
-    secrets: Annotated[list[ValidSecret], Field(min_length=1, max_length=2)]
-
-
-class NewSecret(Model):
-    secret: WebhookSecret
-
-
-class Issue(Model):
-    """One thing wrong with a request."""
-
-    path: str = Field(description="Dotted, with array indexes; empty for the whole body.")
-    message: str
-    code: IssueCode
-
-
-class ApiError(Model):
-    """A refusal or failure."""
-
-    error: str
-    code: ErrorCode
-    request_id: str = Field(min_length=1, description="The X-Request-Id of this answer.")
-    issues: Annotated[list[Issue], Field(min_length=1, max_length=1000)] = Field(
-        default_factory=list, description="With validation_failed: everything that is wrong with the request."
-    )
-
-    @model_validator(mode="after")
-    def _issues_with_validation_failed_only(self) -> "ApiError":
-        if ("issues" in self.model_fields_set) != (self.code == "validation_failed"):
-            raise ValueError("issues are there exactly when code is validation_failed")
-        return self
-
-
-class AnyError(Model):
-    """A refusal or failure of the service, or of the gateway before it, which says `message` alone."""
-
-    error: str = Field(default_factory=str)
-    code: ErrorCode = Field(default_factory=lambda: "internal")
-    request_id: str = Field(default_factory=str)
-    message: str = Field(default_factory=str)
-
-
-class EventData(Model):
-    """How a link ended; what has no value is null."""
-
-    link_id: LinkId
-    status: Literal["complete", "failed", "expired", "canceled"]
-    integration_id: str
-    external_user_id: str | None
-    metadata: dict[str, str] | None
-    livemode: bool
-    result: dict[str, JsonValue] | None = Field(description="As the link has it.")
-    error: LinkFailure | None
-    created_at: Time
-    completed_at: Time
-
-
-class Event(Model):
-    """The body of a webhook: the same bytes in each attempt."""
-
-    type: EventType
-    timestamp: str = Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", json_schema_extra={"format": "date-time"}
-    )
-    data: EventData
-
-
-class GatewayError(Model):
-    """A refusal by the gateway itself: an unknown route, its own throttle, a malformed request line."""
-
-    message: str
-
-
-MODELS = (
-    *(CreatedLink, Link, Links, Deliveries, Redelivery, WebhookSecrets, NewSecret),
-    *(ClaimedLink, LinkStanding, Session, Providers, Provider, ApiError, GatewayError, AnyError, Event),
-)
-
-EXAMPLES: dict[type[Model], dict[str, Any]] = {
-    CreatedLink: {
-        "linkId": "link_3Jb7sXyQm0KfT4ZpWn8VdC",
-        "claimCode": "clm_5uYhR2cGtE9oLxAqBv1NwM",
-        "integrationId": "tmobile",
-        "operations": [
-            {"resource": "paymentMethod", "action": "read"},
-            {"resource": "paymentMethod", "action": "write"},
-        ],
-        "status": "pending",
-        "appClipUrl": "https://appclip.example.com/link_3Jb7sXyQm0KfT4ZpWn8VdC?code=clm_5uYhR2cGtE9oLxAqBv1NwM",
-        "returnUrl": "https://your-app.com/done?linkId=link_3Jb7sXyQm0KfT4ZpWn8VdC",
-        "expiresAt": 1704081600000,
-        "createdAt": 1704067200000,
-    },
-    Link: {
-        "linkId": "link_3Jb7sXyQm0KfT4ZpWn8VdC",
-        "integrationId": "tmobile",
-        "operations": [{"resource": "paymentMethod", "action": "read", "status": "pending"}],
-        "status": "pending",
-        "livemode": False,
-        "debug": False,
-        "externalUserId": "user_123",
-        "metadata": {"plan": "pro"},
-        "returnUrl": "https://your-app.com/done?linkId=link_3Jb7sXyQm0KfT4ZpWn8VdC",
-        "sessionId": None,
-        "result": None,
-        "error": None,
-        "webhook": {"status": "none", "attempts": 0, "nextAttemptAt": None},
-        "createdAt": 1704067200000,
-        "updatedAt": 1704067200000,
-        "claimedAt": None,
-        "completedAt": None,
-        "expiresAt": 1704081600000,
-    },
-    ApiError: {
-        "error": "Validation failed",
-        "code": "validation_failed",
-        "requestId": "JKJaXmPLvHcESHA=",
-        "issues": [{"path": "webhookUrl", "message": "must be a valid URL", "code": "format"}],
-    },
-    GatewayError: {"message": "Not Found"},
-}
-
-
-class _Untitled(GenerateJsonSchema):
-    """A schema without titles, which would only repeat the field names."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 # the base class's signature
-        return False
-
-
-def openapi(integrations: Collection[str] | None = None) -> dict[str, Any]:
+def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
     """The OpenAPI 3.1 document of all routes, with the schemas of these integrations, or of all."""
     integrations = sorted(providers() if integrations is None else integrations)
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in MODELS],
-        ref_template="#/components/schemas/{model}",
-        schema_generator=_Untitled,
-    )
-    schemas: dict[str, Any] = definitions["$defs"]
+    schemas = json_schemas((*ANSWERS, Event), COMPONENTS)
     for schema in schemas.values():
         if "properties" in schema:
             schema["additionalProperties"] = True  # a member that is added breaks no client
     for model, example in EXAMPLES.items():
         schemas[model.__name__]["examples"] = [example]
-    for name in ("create_link_request", "rotate_secret_request", "claim_request", "session_input_request"):
-        request = _file(f"{name}.json")
-        schemas[request.pop("title")] = _published(request)
-    schemas["RequestedOperation"] = schemas["CreateLinkRequest"]["properties"]["operations"]["items"]
-    schemas["CreateLinkRequest"]["properties"]["operations"]["items"] = _schema("RequestedOperation")
+    requests = json_schemas((*BODIES, ListLinksQuery), COMPONENTS)
+    query = requests.pop("ListLinksQuery")
+    schemas |= {name: _published(schema) for name, schema in requests.items() if name not in schemas}
     catalogue = _catalogue(integrations)
     # What the catalogue has today. It binds nobody, because an integration that is added has others.
     for holder, member, part in (
@@ -486,7 +37,7 @@ def openapi(integrations: Collection[str] | None = None) -> dict[str, Any]:
         known = [_schema(name) for name in catalogue if name.endswith(part)]
         schemas[holder]["properties"][member]["contentSchema"] = {"anyOf": known}
     schemas |= catalogue
-    document: dict[str, Any] = {
+    made: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Latchkey",
@@ -518,7 +69,7 @@ def openapi(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "summary": "List links, newest first",
                     "parameters": [
                         {"name": name, "in": "query", "schema": schema}
-                        for name, schema in _file("list_links_query.json")["properties"].items()
+                        for name, schema in query["properties"].items()
                     ],
                     "responses": {"200": _answer("A page", "Links", "Cache-Control"), **_errors(400, 401)},
                 },
@@ -753,11 +304,11 @@ def openapi(integrations: Collection[str] | None = None) -> dict[str, Any]:
             "schemas": dict(sorted(schemas.items())),
         },
     }
-    for path, methods in document["paths"].items():
+    for path, methods in made["paths"].items():
         for operation in methods.values():
             operation["tags"] = [_tag(path)]
             operation["description"] = DESCRIPTIONS[operation["operationId"]]
-    return document
+    return made
 
 
 def _tag(path: str) -> str:
@@ -905,11 +456,6 @@ def event_examples() -> dict[str, Any]:
     }
 
 
-def _file(name: str) -> dict[str, Any]:
-    content = json.loads((HERE / name).read_bytes())
-    return {member: value for member, value in content.items() if member != "$schema"}
-
-
 def _component(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
@@ -969,12 +515,3 @@ def _idempotency_key(description: str, *, least: int) -> dict[str, Any]:
 
 def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-
-
-def document(integrations: Collection[str] | None = None) -> str:
-    """The text of openapi.json."""
-    return json.dumps(openapi(integrations), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    (HERE / "openapi.json").write_text(document(), encoding="utf-8")

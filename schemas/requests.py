@@ -1,0 +1,151 @@
+"""What callers and clients send.
+
+A `title` says what a member is. A `description` ends the sentence of an issue: "must be ...".
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from schemas.shapes import LinkStatus, Model, optional
+
+BODY = {"description": "a JSON object"}
+
+
+class RequestedOperation(
+    Model,
+    title="Operation",
+    json_schema_extra={
+        "description": "an object with resource, action and, where the operation takes any, arguments"
+    },
+):
+    resource: str = Field(
+        title="Resource of the integration", description='the name of a resource, for example "paymentMethod"'
+    )
+    # No enum, because which actions there are is the integration's.
+    action: str = Field(title="What to do with the resource", description='"read" or "write"')
+    arguments: dict[str, Any] = optional(
+        title="Arguments, by the schema that the catalogue gives for the operation", description="an object"
+    )
+
+
+class CreateLinkRequest(
+    Model,
+    json_schema_extra=BODY
+    | {
+        "examples": [
+            {
+                "integrationId": "tmobile",
+                "operations": [
+                    {"resource": "paymentMethod", "action": "read"},
+                    {
+                        "resource": "paymentMethod",
+                        "action": "write",
+                        "arguments": {
+                            "cardNumber": "4242424242424242",
+                            "expirationDate": "04/29",
+                            "cvv": "123",
+                            "nameOnCard": "Jane Doe",
+                            "billingZip": "12345",
+                        },
+                    },
+                ],
+                "webhookUrl": "https://your-app.com/webhooks/latchkey",
+                "returnUrl": "https://your-app.com/done",
+                "externalUserId": "user_123",
+                "debug": False,
+                "expiresIn": 14400,
+                "metadata": {"plan": "pro"},
+            }
+        ]
+    },
+):
+    integration_id: str = Field(
+        title="Integration", description='the id of an integration, for example "tmobile"'
+    )
+    operations: list[RequestedOperation] = Field(
+        min_length=1,
+        max_length=20,
+        title="What to do, in order, in one session: the user logs in once",
+        description="an array of 1 to 20 items",
+    )
+    webhook_url: str = optional(
+        max_length=2048,
+        title="Where the completion webhook is sent",
+        description="a public https URL of at most 2048 characters",
+    )
+    return_url: str = optional(
+        max_length=2048,
+        title="Where the user goes afterwards; linkId is added to its query. "
+        "With a test key also http://localhost or http://127.0.0.1",
+        description='an https URL or a custom app scheme such as "myapp://callback", '
+        "of at most 2048 characters",
+    )
+    external_user_id: str = optional(
+        min_length=1,
+        max_length=256,
+        title="Your identifier for the user",
+        description="a string of 1 to 256 characters",
+    )
+    debug: bool = Field(default=False, title="Debug mode for this link", description="true or false")
+    expires_in: int = Field(
+        default=14400,
+        ge=1,
+        le=7776000,
+        title="Time until the link expires",
+        description="an integer from 1 to 7776000 (seconds)",
+    )
+    metadata: dict[
+        Annotated[str, Field(min_length=1, max_length=40, description="named with 1 to 40 characters")],
+        Annotated[str, Field(max_length=500, description="a string of at most 500 characters")],
+    ] = optional(
+        max_length=50,
+        title="Your own data, given back when the link is read and in the webhook",
+        description="an object of at most 50 pairs of strings",
+    )
+
+
+class ListLinksQuery(Model):
+    status: LinkStatus = optional(
+        title="Links in this state only",
+        description="one of pending, active, complete, failed, expired, canceled",
+    )
+    integration_id: str = optional(
+        title="Links of this integration only", description="the id of an integration"
+    )
+    external_user_id: str = optional(
+        min_length=1, max_length=256, title="Links of this user only", description="1 to 256 characters"
+    )
+    limit: int = optional(ge=1, le=100, title="Most links on a page", description="an integer from 1 to 100")
+    cursor: str = optional(
+        title="The nextCursor of the page before", description="the nextCursor of a page of this same list"
+    )
+
+
+class RotateSecretRequest(Model, json_schema_extra=BODY):
+    overlap_seconds: int = Field(
+        default=86400,
+        ge=0,
+        le=604800,
+        title="How long the secret before it goes on signing too",
+        description="an integer from 0 to 604800 (seconds)",
+    )
+
+
+class ClaimRequest(Model, json_schema_extra=BODY):
+    code: str = Field(
+        title="The claim code, from the link's appClipUrl", description='a claim code, "clm_..."'
+    )
+
+
+class SessionInputRequest(Model, json_schema_extra=BODY):
+    challenge_id: str = Field(
+        title="The challenge that is answered", description="the id of the session's open challenge"
+    )
+    input: dict[str, Any] = Field(
+        title="The answer, by the challenge's schema",
+        description="an object that fits the challenge's schema",
+    )
+
+
+BODIES = (CreateLinkRequest, RotateSecretRequest, ClaimRequest, SessionInputRequest)
