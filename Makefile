@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench \
-	load costs due fairness mutants schemas deploy lock
+	load costs due fairness mutants clients schemas deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -70,13 +70,16 @@ chromium:
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium > /dev/null; \
 	else echo "There is no Chromium here: install its package chromium, or the link's page is not tried"; fi
 
-test: check build .local/emulator/.ready chromium ## Everything: check, handlers over moto, the template, a deployed stack of its own
+test: check build .local/emulator/.ready .local/clients/.ready chromium ## Everything: check, handlers over moto, the template, a deployed stack of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint > /dev/null
 	@$(PYTHON) -m pytest -q tests/connectors -k "not browser"
 	@$(PYTHON) -m pytest -q tests/integration tests/e2e
 
 screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
 	@$(LOCAL) tests.e2e.screenshots
+
+clients: .venv/.ready .local/clients/.ready $(if $(shell command -v npm),.local/typescript/.ready) ## Make clients of openapi.json, compile them, run them against the local stack
+	@$(LOCAL) tests.clients.run
 
 schemas: .venv/.ready ## Write the schemas and openapi.json anew from the models
 	@$(LOCAL) schemas
@@ -125,6 +128,11 @@ endef
 	$(call environment,.local/sam)
 .local/emulator/.ready: local/requirements-emulator.txt | $(UV)
 	$(call environment,.local/emulator)
+.local/clients/.ready: local/requirements-clients.txt | $(UV)
+	$(call environment,.local/clients)
+.local/typescript/.ready: tests/clients/package.json tests/clients/package-lock.json
+	@echo "Installing tests/clients/package-lock.json into $(@D)"
+	@mkdir -p $(@D) && cp $^ $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) && touch $@
 .local/bench/runtime/.ready: bench/requirements-runtime.txt | $(UV)
 	$(call environment,.local/bench/runtime)
 .local/bench/%/.ready: bench/peers/%/requirements.txt | $(UV)
@@ -137,6 +145,7 @@ lock: | $(UV) ## Compile pyproject.toml into the lock files (UPGRADE=--upgrade f
 	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c layers/deps/requirements.txt -o requirements-dev.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group sam -o local/requirements-sam.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group emulator -o local/requirements-emulator.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group clients -o local/requirements-clients.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group runtime -o bench/requirements-runtime.txt
 	for peer in $(PEERS); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
 		bench/peers/$$peer/requirements.in -o bench/peers/$$peer/requirements.txt; done

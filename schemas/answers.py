@@ -165,7 +165,7 @@ class Link(ListedLink):
     )
 
 
-class Links(Model):
+class LinkList(Model):
     """A page of links, newest first."""
 
     links: Annotated[list[ListedLink], Field(max_length=100)]
@@ -260,7 +260,7 @@ class Provider(Model):
     resources: Annotated[list[Resource], Field(min_length=1)]
 
 
-class Providers(Model):
+class ProviderList(Model):
     providers: list[Provider]
 
 
@@ -274,7 +274,7 @@ class Delivery(Model):
     error: DeliveryErrorCode | None
 
 
-class Deliveries(Model):
+class DeliveryList(Model):
     """The attempts to deliver a link's event, oldest first; the newest hundred."""
 
     deliveries: Annotated[list[Delivery], Field(max_length=100)]
@@ -346,8 +346,8 @@ class GatewayError(Model):
 
 
 ANSWERS = (
-    *(CreatedLink, Link, Links, Deliveries, Redelivery, WebhookSecrets, NewSecret),
-    *(ClaimedLink, LinkStanding, Session, Providers, Provider, ApiError, GatewayError, AnyError),
+    *(CreatedLink, Link, LinkList, DeliveryList, Redelivery, WebhookSecrets, NewSecret),
+    *(ClaimedLink, LinkStanding, Session, ProviderList, Provider, ApiError, GatewayError, AnyError),
 )
 
 EXAMPLES: dict[type[Model], dict[str, Any]] = {

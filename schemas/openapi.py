@@ -71,7 +71,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                         {"name": name, "in": "query", "schema": schema}
                         for name, schema in query["properties"].items()
                     ],
-                    "responses": {"200": _answer("A page", "Links", "Cache-Control"), **_errors(400, 401)},
+                    "responses": {"200": _answer("A page", "LinkList", "Cache-Control"), **_errors(400, 401)},
                 },
                 "post": {
                     "operationId": "createLink",
@@ -109,7 +109,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "summary": "List the attempts to deliver a link's event",
                     "parameters": [_path_parameter("linkId")],
                     "responses": {
-                        "200": _answer("The attempts", "Deliveries", "Cache-Control"),
+                        "200": _answer("The attempts", "DeliveryList", "Cache-Control"),
                         **_errors(401, 404),
                     },
                 }
@@ -215,7 +215,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "operationId": "listProviders",
                     "summary": "List the integrations and what can be done at each",
                     "parameters": [_component("parameters", "If-None-Match")],
-                    "responses": {**_cacheable("The catalogue", "Providers"), **_errors(401)},
+                    "responses": {**_cacheable("The catalogue", "ProviderList"), **_errors(401)},
                 }
             },
             "/v1/providers/{integrationId}": {
@@ -389,7 +389,14 @@ def _catalogue(integrations: Collection[str]) -> dict[str, Any]:
             named[name] = first
         else:
             named |= {f"{provider.capitalize()}{name}": schema for provider, schema in schemas.items()}
-    return {name: _published(schema) for name, schema in named.items()}
+    made = {name: _published(schema) for name, schema in named.items()}
+    for name, schema in named.items():
+        for place, choice in enumerate(schema.get("oneOf", ())):
+            if re.fullmatch("[A-Za-z ]+", title := choice.get("title", "")):
+                # Named too, because a generator that finds it by its place makes it twice.
+                own = "".join(word.capitalize() for word in title.split()) + name
+                made[own], made[name]["oneOf"][place] = made[name]["oneOf"][place], _schema(own)
+    return made
 
 
 def _webhooks() -> dict[str, Any]:

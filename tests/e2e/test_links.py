@@ -44,7 +44,7 @@ def test_a_link_reads_back_for_its_owner_alone(api: Api, deployed: Deployed) -> 
 
 def test_the_catalogue_is_served_and_revalidated(api: Api) -> None:
     answer = api.get("/v1/providers")
-    answers.Providers.model_validate_json(answer.text)
+    answers.ProviderList.model_validate_json(answer.text)
     assert answer.status == 200
     assert api.get("/openapi.json").json["openapi"] == "3.1.0"
     again = api.get("/v1/providers", **{"If-None-Match": answer.headers["ETag"]})

@@ -232,7 +232,7 @@ def test_a_list_is_paged_filtered_and_its_owners_alone(deployed: Deployed) -> No
         while True:
             answer = caller.get(f"/v1/links?{urlencode(query | cursor)}")
             assert answer.status == 200, answer.text
-            answers.Links.model_validate_json(answer.text)
+            answers.LinkList.model_validate_json(answer.text)
             found += [item["linkId"] for item in answer.json["links"]]
             if answer.json["nextCursor"] is None:
                 return found

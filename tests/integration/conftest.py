@@ -35,10 +35,10 @@ def sample_event(name: str) -> dict[str, Any]:
 # What each route answers when it does; everything else is an Error.
 ANSWERS: dict[tuple[str, int], type[shapes.Model]] = {
     ("POST /v1/links", 201): answers.CreatedLink,
-    ("GET /v1/links", 200): answers.Links,
+    ("GET /v1/links", 200): answers.LinkList,
     ("GET /v1/links/{linkId}", 200): answers.Link,
     ("POST /v1/links/{linkId}/cancel", 200): answers.Link,
-    ("GET /v1/links/{linkId}/deliveries", 200): answers.Deliveries,
+    ("GET /v1/links/{linkId}/deliveries", 200): answers.DeliveryList,
     ("POST /v1/links/{linkId}/redeliver", 202): answers.Redelivery,
     ("GET /v1/webhook-secret", 200): answers.WebhookSecrets,
     ("POST /v1/webhook-secret/rotate", 200): answers.NewSecret,
@@ -47,7 +47,7 @@ ANSWERS: dict[tuple[str, int], type[shapes.Model]] = {
     ("GET /link/session", 200): answers.Session,
     ("POST /link/session/input", 202): answers.Session,
     ("POST /link/session/cancel", 200): answers.Session,
-    ("GET /v1/providers", 200): answers.Providers,
+    ("GET /v1/providers", 200): answers.ProviderList,
     ("GET /v1/providers/{integrationId}", 200): answers.Provider,
 }
 

@@ -255,7 +255,7 @@ def test_countries_are_those_of_iso_3166() -> None:
 
 def test_the_documents_are_self_contained_and_as_published() -> None:
     document = catalogue.providers_document()
-    listed = answers.Providers.model_validate_json(document.body).providers
+    listed = answers.ProviderList.model_validate_json(document.body).providers
     assert [provider.id for provider in listed] == list(providers())
     assert '"$ref"' not in document.body
     assert '"$schema"' not in document.body

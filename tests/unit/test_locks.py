@@ -12,6 +12,7 @@ LOCKS = {
     "dev": "requirements-dev.txt",
     "sam": "local/requirements-sam.txt",
     "emulator": "local/requirements-emulator.txt",
+    "clients": "local/requirements-clients.txt",
     "runtime": "bench/requirements-runtime.txt",
 }
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
