@@ -38,6 +38,10 @@ class _Judge(Generator):
         return made
 
 
+def file_name(model: type[BaseModel]) -> str:
+    return re.sub("(?<!^)(?=[A-Z])", "_", model.__name__).lower() + ".json"
+
+
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of a request or a connector's reply."""
     definitions = json_schemas((model,), "#/$defs", _Judge)
@@ -49,12 +53,9 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def documents(integrations: Collection[str] | None = None) -> dict[str, str]:
     """The text of each file by its name; openapi.json with the schemas of these integrations, or of all."""
-    made = {re.sub("(?<!^)(?=[A-Z])", "_", model.__name__).lower(): json_schema(model) for model in JUDGED}
-    made["openapi"] = openapi.document(integrations)
-    return {
-        f"{name}.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        for name, content in made.items()
-    }
+    made = {file_name(model): json_schema(model) for model in JUDGED}
+    made["openapi.json"] = openapi.document(integrations)
+    return {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in made.items()}
 
 
 if __name__ == "__main__":

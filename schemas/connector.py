@@ -3,9 +3,10 @@
 A `title` says what a member is. A `description` ends the sentence of an issue: "must be ...".
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import AfterValidator, Field, RootModel
 
 from schemas.shapes import Action, ChallengeType, Model, optional
 
@@ -176,6 +177,20 @@ Hint = Annotated[
 String = Annotated[Literal["string"], Field(description='"string"')]
 
 
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.PatternError as error:
+        raise ValueError("no regular expression") from error
+    return text
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return names
+
+
 class TextField(
     Model,
     title="A line of text to type",
@@ -190,7 +205,7 @@ class TextField(
         ge=0, le=1000, title="Fewest characters", description="an integer from 0 to 1000"
     )
     max_length: int = Field(ge=1, le=1000, title="Most characters", description="an integer from 1 to 1000")
-    pattern: str = optional(
+    pattern: Annotated[str, AfterValidator(_regular_expression)] = optional(
         max_length=200,
         title="A regular expression (ECMA-262) for the whole text, so begin it with ^ and end it with $",
         description="a regular expression of at most 200 characters",
@@ -248,7 +263,9 @@ class Form(
         title="The fields by name, in the order in which they are drawn",
         description="an object of 1 to 10 fields",
     )
-    required: list[Annotated[str, Field(description="the name of a field")]] = optional(
+    required: Annotated[
+        list[Annotated[str, Field(description="the name of a field")]], AfterValidator(_distinct)
+    ] = optional(
         title="The fields that must be filled in",
         description="an array of names of the fields",
         json_schema_extra={"uniqueItems": True},

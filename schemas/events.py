@@ -30,7 +30,8 @@ class Event(Model):
 
     type: EventType
     timestamp: str = Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", json_schema_extra={"format": "date-time"}
+        pattern=r"^[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}\.[0-9]{3}Z$",
+        json_schema_extra={"format": "date-time"},
     )
     data: EventData
 

@@ -23,6 +23,7 @@ from latchkey.domain import ids
 from latchkey.domain.links import Link
 from latchkey.services import authenticate
 from schemas import answers, events, shapes
+from tests.judge import hold
 from tests.template import ROOT, resources, table_definition
 
 
@@ -144,7 +145,7 @@ class Queues:
         assert 0 <= DelaySeconds <= 900
         assert MessageGroupId
         model = events.SessionMessage if QueueUrl == os.environ["SESSION_QUEUE"] else events.DeliveryMessage
-        model.model_validate_json(MessageBody)
+        hold(model, MessageBody)
         if not self.losing:
             message = (self.clock() + 1000 * DelaySeconds, QueueUrl, MessageBody)
             self._waiting += [message] * self.copies
@@ -230,7 +231,7 @@ class Stack:
         answer = Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
         if answer.status not in (204, 304) and event["routeKey"] != "GET /openapi.json":
             model = ANSWERS.get((event["routeKey"], answer.status), answers.ApiError)
-            model.model_validate_json(answer.text)
+            hold(model, answer.text)
         return answer
 
     def create(

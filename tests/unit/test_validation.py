@@ -1,20 +1,15 @@
 """What Create Link refuses, and the words it refuses it with."""
 
 import copy
-import functools
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
-import referencing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from referencing.jsonschema import DRAFT202012
 
 from latchkey.domain import catalogue
 from latchkey.domain.errors import Issue
@@ -26,6 +21,7 @@ from latchkey.domain.validation import (
     schema_issues,
     validator,
 )
+from tests.judge import judge_of_file
 
 RULES = Rules(
     max_expires_in=7_776_000,
@@ -517,40 +513,6 @@ def test_no_value_of_the_arguments_is_repeated(canary: Any) -> None:
 # --- an independent judge -----------------------------------------------------------------------
 
 
-def retrieve(uri: str) -> referencing.Resource[Any]:
-    contents = json.loads(Path(uri.removeprefix("file://")).read_bytes())
-    del contents["$schema"]  # it would bring the library's own reading of `pattern` back
-    return DRAFT202012.create_resource(contents)
-
-
-FILES: Any = referencing.Registry(retrieve=retrieve)  # type: ignore[call-arg] # attrs alias, unknown to mypy
-
-
-def luhn(number: str) -> bool:
-    doubled = [2 * int(digit) if place % 2 else int(digit) for place, digit in enumerate(reversed(number))]
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
-
-
-def matches(_: Any, pattern: str, value: Any, __: Any) -> Any:
-    """The keyword `pattern` as ECMA-262 means it: `$` is the end, not the newline before it."""
-    if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
-        yield jsonschema.ValidationError("pattern")
-
-
-@functools.cache
-def judge(resource: str, action: str) -> Callable[[Any], bool]:
-    """Python's jsonschema over the files as they are written, `$ref`s included."""
-    formats = jsonschema.FormatChecker(formats=["date"])
-    formats.checks("card-number")(lambda value: not re.fullmatch("[0-9]+", value) or luhn(value))
-    validator_class: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call] # its stub is partial
-        jsonschema.Draft202012Validator, {"pattern": matches}
-    )
-    root = Path(catalogue.SCHEMAS).resolve().as_uri()
-    schema = {"$ref": f"{root}/{resource}/operations/{action}/arguments"}
-    made = validator_class(schema, registry=FILES, format_checker=formats)
-    return lambda value: bool(made.is_valid(value))
-
-
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "cardNumber": st.sampled_from(["4242424242424243", "420000000000"])
     | st.from_regex(r"\A[0-9]{11,20}\n?\Z"),
@@ -578,11 +540,11 @@ FEW_CHANGES = st.lists(
 @given(FEW_CHANGES.map(dict))
 def test_an_independent_validator_agrees_about_arguments(changes: dict[str, Any]) -> None:
     arguments = body()["operations"][1]["arguments"] | changes
-    valid = judge("common/payment_method.json#", "write")(arguments)
-    assert (issues({WRITE: arguments}) == []) == valid
+    fits = judge_of_file("common/payment_method.json", "/operations/write/arguments")
+    assert (issues({WRITE: arguments}) == []) == fits(arguments)
 
 
 @pytest.mark.parametrize("limit", [1, 100, 0, 101, -1, 1.5, NAN, True, "5", None, 10**400])
 def test_an_independent_validator_agrees_about_limits(limit: Any) -> None:
-    valid = judge("common/mobile_billing_statement.json#", "read")({"limit": limit})
-    assert (issues(BILLING | {"operations.0.arguments.limit": limit}) == []) == valid
+    fits = judge_of_file("common/mobile_billing_statement.json", "/operations/read/arguments")
+    assert (issues(BILLING | {"operations.0.arguments.limit": limit}) == []) == fits({"limit": limit})
