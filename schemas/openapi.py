@@ -23,6 +23,8 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
     for schema in schemas.values():
         if "properties" in schema:
             schema["additionalProperties"] = True  # a member that is added breaks no client
+        elif "enum" in schema:
+            schema["description"] = "Others may be added: a client reads those that it does not know, too."
     for model, example in EXAMPLES.items():
         schemas[model.__name__]["examples"] = [example]
     requests = json_schemas((*BODIES, ListLinksQuery), COMPONENTS)

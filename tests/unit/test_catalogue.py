@@ -397,6 +397,8 @@ def test_answers_are_open_and_requests_are_closed_and_need_nothing_that_has_a_de
         if "properties" in schema and not name.endswith(("Arguments", "Result")):
             request = name.endswith("Request") or name == "RequestedOperation"
             assert schema["additionalProperties"] is not request, name
+        if "enum" in schema:
+            assert "may be added" in schema["description"], name
     assert '"default": ' not in json.dumps([schemas[name] for name in schemas if name.endswith("Request")])
     assert schemas["RequestedOperation"]["properties"]["arguments"]["additionalProperties"] is True
     assert schemas["SessionInputRequest"]["properties"]["input"]["additionalProperties"] is True
