@@ -118,8 +118,6 @@ def values(draw: st.DrawFn, schema: Json) -> Any:
                 return make(draw(st.sampled_from(choices)))
             case {"allOf": conditions}:
                 return make(draw(st.sampled_from(conditions))["then"])
-            case {"then": one, "else": other}:
-                return make(draw(st.sampled_from([one, other])))
             case {"type": "object"}:
                 return members(part)
             case {"type": "array"}:
@@ -134,6 +132,8 @@ def values(draw: st.DrawFn, schema: Json) -> Any:
                 return draw(st.booleans())
             case {"type": "null"}:
                 return None
+            case {"then": one, "else": other}:
+                return make(draw(st.sampled_from([one, other])))
         return draw(ANYTHING)
 
     def near(edges: list[int], otherwise: int) -> list[int]:
