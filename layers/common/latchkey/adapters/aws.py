@@ -4,8 +4,10 @@ botocore without boto3: its client is the same, and s3transfer, which boto3 impo
 """
 
 import functools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -35,6 +37,10 @@ _CONFIG = Config(
     # botocore would put together a long one for each call, twice.
     user_agent="latchkey",
 )
+
+# Lambda freezes an environment between invocations, and nobody hears there that a server hangs up: its pooled
+# connections answer the next request with a reset. After a pause new ones are made; each costs a handshake.
+_IDLE_NS = 10 * 1_000_000_000
 
 _TRANSIENT = {
     "InternalServerError",
@@ -67,7 +73,19 @@ def _session() -> botocore.session.Session:
 
 
 def _client(service: str, config: Config = _CONFIG) -> Any:
-    return _session().create_client(service, config=config)
+    client: Any = _session().create_client(service, config=config)
+    lock, used = Lock(), time.time_ns()
+
+    def before_send(**_: Any) -> None:
+        nonlocal used
+        with lock:  # others wait until the old connections are gone
+            now = time.time_ns()
+            if now - used > _IDLE_NS:
+                client.close()  # idle connections alone, and the next call opens anew
+            used = now
+
+    client.meta.events.register("before-send", before_send)
+    return client
 
 
 @functools.cache
