@@ -1,6 +1,8 @@
 """template.yaml as data, so that the tests' tables and settings are the deployed ones."""
 
 import functools
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,32 @@ def load(path: Path) -> dict[str, Any]:
 def template() -> dict[str, Any]:
     """template.yaml."""
     return load(ROOT / "template.yaml")
+
+
+# By SAM's own interpreter; it asks for nothing but the region.
+_TRANSFORM = """
+import json, sys
+from boto3 import Session
+from samcli.lib.translate.sam_template_validator import SamTemplateValidator
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+built = SamTemplateValidator(yaml_parse(sys.stdin.read()), None)
+built._replace_local_codeuri()
+session = Session(region_name="eu-central-1")
+print(json.dumps(Translator({}, Parser(), boto_session=session).translate(built.sam_template, {})))
+"""
+
+
+@functools.cache
+def processed() -> dict[str, Any]:
+    """template.yaml as SAM's transform hands it to CloudFormation, with what it adds."""
+    command = [str(ROOT / ".local/sam/bin/python"), "-c", _TRANSFORM]
+    text = (ROOT / "template.yaml").read_text()
+    made = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    content: dict[str, Any] = json.loads(made)
+    return content
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
