@@ -57,6 +57,9 @@ def arn(logical_id: str) -> str:
 def value(content: Any) -> Any:
     """A part of the template with its references resolved, on AWS and by the parameters' defaults."""
     match content:
+        case {"Ref": name} if processed()["Resources"].get(name, {}).get("Type") == "AWS::Lambda::Alias":
+            alias = processed()["Resources"][name]["Properties"]
+            return f"{arn(alias['FunctionName']['Ref'])}:{alias['Name']}"
         case {"Ref": name}:
             parameter = processed()["Parameters"].get(name)
             return _PSEUDO.get(name) or (parameter["Default"] if parameter else name)
@@ -91,7 +94,9 @@ def policy(folder: str) -> list[dict[str, Any]]:
     for managed in value(role.get("ManagedPolicyArns", [])):
         assert _HARMLESS.search(str(managed)), managed
     return [
-        value(statement) for each in role["Policies"] for statement in each["PolicyDocument"]["Statement"]
+        value(statement)
+        for each in role.get("Policies", [])
+        for statement in each["PolicyDocument"]["Statement"]
     ]
 
 
