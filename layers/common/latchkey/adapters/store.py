@@ -195,9 +195,32 @@ def save(old: Link, new: Link) -> Link:
     """
     token = ids.new_token()
     before, after = _link_row(old), _link_row(replace(new, write_token=token))
-    changes = {name: value for name, value in after.items() if value is not None and value != before[name]}
-    gone = [name for name, value in after.items() if value is None and before[name] is not None]
+    changes, gone = _differences(before, after)
     return _update(old.link_id, token, "#writeToken = :old", {":old": old.write_token}, changes, gone)
+
+
+def _differences(
+    before: dict[str, Any], after: dict[str, Any], inside: str = ""
+) -> tuple[dict[str, Any], list[str]]:
+    """The paths of what is new or other than before, with its value, and of what is gone.
+
+    By member, so that what a newer release stores in a session, say, stays when an older one writes.
+    """
+    changes: dict[str, Any] = {}
+    gone: list[str] = []
+    for name, value in after.items():
+        was, path = before[name], inside + name
+        if value == was:
+            continue
+        if value is None:
+            gone.append(path)
+        elif is_dataclass(value) and was is not None:
+            within, lost = _differences(_members(was), _members(value), f"{path}.")
+            changes |= within
+            gone += lost
+        else:
+            changes[path] = value
+    return changes, gone
 
 
 def claim(link_id: str, session: Session, token: str) -> Link:
@@ -227,11 +250,14 @@ def _update(
     gone: list[str],
 ) -> Link:
     """One conditional write; raises SupersededError, or NotFoundError if there is no such link."""
-    names = {f"#{name}": name for name in [*changes, *gone]}
-    values = values | {f":{name}": value for name, value in changes.items()}
-    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+    paths = {path: "#" + path.replace(".", ".#") for path in [*changes, *gone]}
+    names = {f"#{name}": name for path in paths for name in path.split(".")}
+    new = {":" + path.replace(".", "_"): value for path, value in changes.items()}
+    expression = "SET " + ", ".join(
+        f"{paths[path]} = {value}" for path, value in zip(changes, new, strict=True)
+    )
     if gone:
-        expression += " REMOVE " + ", ".join(f"#{name}" for name in gone)
+        expression += " REMOVE " + ", ".join(paths[path] for path in gone)
     client = aws.dynamodb()
     with aws.unavailable_when_down():
         try:
@@ -241,9 +267,7 @@ def _update(
                 UpdateExpression=expression,
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names,
-                ExpressionAttributeValues=_item(
-                    {f":{name}": value for name, value in changes.items()} | values
-                ),
+                ExpressionAttributeValues=_item(new | values),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
