@@ -264,7 +264,7 @@ MUTANTS = [
         f"{HANDLERS}webhooks.py::test_an_event_can_be_sent_again_for_thirty_days"),
     mutant("a family of addresses hides the other", f"{ADAPTERS}/webhook_sender.py",
         "return _by_turns(dict.fromkeys(public))", "return list(dict.fromkeys(public))",
-        f"{UNIT}sender.py::test_no_family_hides_the_other"),
+        f"{UNIT}sender.py::test_ipv4_comes_first_and_no_family_hides_the_other"),
     mutant("one public address is enough", f"{ADAPTERS}/webhook_sender.py",
         "if len(public) < len(answers):", "if not public:",
         f"{UNIT}sender.py::test_one_answer_that_is_not_a_public_address_refuses_all"),

@@ -1,6 +1,7 @@
 """GET /v1/links through its handler: order, filters, cursors."""
 
 import base64
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,6 +60,26 @@ def test_a_page_has_twenty_links_unless_another_number_is_asked_for(stack: Stack
     make(stack, 21)
     assert len(stack.page().json["links"]) == 20
     assert len(stack.page("limit=21").json["links"]) == 21
+
+
+@pytest.mark.parametrize("query", ["limit=100", "limit=100&externalUserId=user_123"])
+def test_a_page_that_lambda_would_not_take_is_shorter_and_the_next_one_goes_on(
+    stack: Stack, query: str
+) -> None:
+    """A quote takes four bytes in an answer: one in the value, two in the body, four in what Lambda takes."""
+    largest = {'"' * 38 + f"{n:02}": '"' * 500 for n in range(50)}
+    made = make(stack, 70, metadata=largest)
+    found, sizes = [], []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = stack.page(query + cursor)
+        sizes.append(len(json.dumps({"statusCode": 200, "headers": answer.headers, "body": answer.text})))
+        found.append([link["linkId"] for link in answer.json["links"]])
+        following = answer.json["nextCursor"]
+        cursor = None if following is None else f"&cursor={following}"
+    assert max(sizes) <= 6 * 1024 * 1024 < sum(sizes)
+    assert [link for page in found for link in page] == made[::-1]
+    assert len(found[0]) > 50
 
 
 def test_filters_look_at_links_as_they_are_now(stack: Stack) -> None:

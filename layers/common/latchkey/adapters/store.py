@@ -337,9 +337,14 @@ def list_links(
         answer = aws.dynamodb().query(**query)
     links = [_link(item) for item in answer["Items"]]
     if len(links) > limit:
-        last = links[limit - 1]
-        return links[:limit], {"pk": last.link_id, "sk": LINK_ROW, name: value, "createdAt": last.created_at}
+        return links[:limit], key_in_list(links[limit - 1], of_user=external_user_id is not None)
     return links, _row(answer["LastEvaluatedKey"]) if "LastEvaluatedKey" in answer else None
+
+
+def key_in_list(link: Link, *, of_user: bool) -> dict[str, Any]:
+    """The key to go on after the link in a list of its owner, or of one of its users."""
+    listed = {"ownerUser": f"{link.owner}#{link.external_user_id}"} if of_user else {"owner": link.owner}
+    return {"pk": link.link_id, "sk": LINK_ROW, "createdAt": link.created_at} | listed
 
 
 def due_links(shard: int, now: int) -> Iterator[list[tuple[str, int]]]:

@@ -100,10 +100,13 @@ def _addresses(target: WebhookUrl, resolve: Resolve, deadline: float) -> list[st
 
 
 def _by_turns(addresses: Iterable[str]) -> list[str]:
-    """The addresses, their families by turns (RFC 8305, 4): those of one may all be out of reach."""
-    families: dict[bool, list[str]] = {}
+    """The addresses, their families by turns (RFC 8305, 4): those of one may all be out of reach.
+
+    IPv4 first, because a function outside a VPC has no IPv6.
+    """
+    families: dict[bool, list[str]] = {False: [], True: []}
     for address in addresses:
-        families.setdefault(":" in address, []).append(address)
+        families[":" in address].append(address)
     turns = zip_longest(*families.values())
     return [address for turn in turns for address in turn if address is not None]
 

@@ -14,16 +14,22 @@ from latchkey.adapters import store
 from latchkey.domain import ids, strictjson, validation
 from latchkey.domain.errors import Issue, ValidationFailedError
 from latchkey.domain.links import Link
+from latchkey.domain.views import link_view
 from latchkey.services.authenticate import Caller
 
 DEFAULT_LIMIT = 20
 # Of the index, for one page; each reads up to 1 MB. A page whose filters match little may be short.
 MAX_QUERIES = 4
+# Of an answer, which Lambda takes to 6 MB: its body's text is a JSON string there, and headers are beside it.
+MAX_BYTES = 5_900_000
 _MAC_BYTES = 16
 
 
-def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[Link], str | None]:
-    """The links that a query asks for, and the cursor of the next page; raises ValidationFailedError."""
+def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str, Any]], str | None]:
+    """The links that a query asks for, as their owner reads them, and the cursor of the next page.
+
+    A page that would be too large for an answer is shorter. Raises ValidationFailedError.
+    """
     parameters = _parameters(query)
     limit = parameters.pop("limit", DEFAULT_LIMIT)
     cursor = parameters.pop("cursor", None)
@@ -40,7 +46,22 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[Link], s
         links += found
         if after is None or len(links) == limit:
             break
-    return links, None if after is None else _sealed(after, parameters, caller)
+    views = [link_view(link, now) for link in links]
+    fitting = _fitting(views)
+    if fitting < len(links):
+        after = store.key_in_list(links[fitting - 1], of_user="externalUserId" in parameters)
+    return views[:fitting], None if after is None else _sealed(after, parameters, caller)
+
+
+def _fitting(views: list[dict[str, Any]]) -> int:
+    """How many fit into an answer; one always does."""
+    size = 0
+    for count, view in enumerate(views):
+        text = json.dumps(view, ensure_ascii=False)
+        size += len(json.dumps(text, ensure_ascii=False).encode())
+        if size > MAX_BYTES:
+            return count
+    return len(views)
 
 
 def _parameters(query: dict[str, str]) -> dict[str, Any]:
