@@ -28,6 +28,16 @@ logger = Logger(
     json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,
 )
 _metrics = Metrics()
+_level = logger.log_level
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Whether a line is written: at every level if it holds metrics, which CloudWatch finds there."""
+    return record.levelno >= _level or hasattr(record, "_aws")
+
+
+logger.addFilter(_is_wanted)
+logger.setLevel(min(_level, logging.INFO))
 
 type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 

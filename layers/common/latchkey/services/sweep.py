@@ -14,6 +14,8 @@ from latchkey.domain.links import OPEN, as_of
 from latchkey.services import end_link
 
 THREADS = 16
+# What nobody could read may be late by any time: more than its alarm's threshold.
+UNREAD_MS = 600_000
 
 
 def sweep(
@@ -25,7 +27,7 @@ def sweep(
     """Do what is due in the shards; returns how late the latest was, in milliseconds.
 
     A shard with a full page is handed over if it can be: one sweep of all would not keep up (docs/costs.md).
-    What there is no time left for is still due at the next run.
+    What there is no time left for is still due at the next run. What cannot be read counts as UNREAD_MS late.
     """
     late = 0
 
@@ -40,11 +42,15 @@ def sweep(
         for shard in shards:
             try:
                 for page in store.due_links(shard, clock()):
+                    late = max(
+                        late, clock() - page[0][1]
+                    )  # of who may not get its turn: the longest due is first
                     if seconds_left() <= 0 or (len(page) == store.DUE_PAGE and handed_over(shard)):
                         break
                     late = max(late, *pool.map(attend_in_time, page))
             except UnavailableError:
                 telemetry.logger.warning("a shard was not swept to its end", shard=shard)
+                late = max(late, UNREAD_MS)
     return late
 
 
