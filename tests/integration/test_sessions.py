@@ -899,3 +899,20 @@ def test_a_debug_link_tells_each_step_and_no_secret(stack: Stack) -> None:
     ]
     assert all(step["durationMs"] == 0 for step in timeline if step["event"] == "operation.succeeded")
     assert "4242" not in json.dumps(timeline)
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_every_link_has_its_steps_in_the_log(stack: Stack, output: Output, debug: bool) -> None:
+    link_id, _ = stack.run("user_op2_fails", link(READ, WRITE, debug=debug))
+    told = [line for line in output.lines if line["message"] == "step"]
+    assert {line["linkId"] for line in told} == {link_id}
+    assert [(line["event"], line.get("operationIndex")) for line in told] == [
+        ("challenge.login", None),
+        ("challenge.answered", None),
+        ("session.authenticated", None),
+        ("operation.started", 0),
+        ("operation.succeeded", 0),
+        ("operation.started", 1),
+        ("operation.failed", 1),
+    ]
+    assert ("timeline" in next(row for row in stack.links() if row["pk"] == link_id)) is debug

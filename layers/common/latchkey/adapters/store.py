@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latchkey.adapters import aws
+from latchkey.adapters import aws, telemetry
 from latchkey.adapters.settings import settings
 from latchkey.domain import ids
 from latchkey.domain.errors import NotFoundError, UnavailableError
@@ -122,6 +122,7 @@ def _link_row(link: Link) -> dict[str, Any]:
         "dueShard": None if due_at is None else link.due_shard(),
         "dueAt": due_at,
         "ttl": link.ttl(settings().retention_days),
+        "timeline": link.timeline if link.debug and link.timeline else None,
     }
 
 
@@ -191,12 +192,16 @@ def put_link(link: Link) -> Link:
 def save(old: Link, new: Link) -> Link:
     """Write what changed from `old` to `new`, if nobody has written the link since `old` was read.
 
-    Returns the link as stored. Raises SupersededError with the newer link otherwise.
+    Returns the link as stored. Raises SupersededError with the newer link otherwise. What it adds to the
+    timeline goes to the log, where each link has one, and to the item of a debug link.
     """
     token = ids.new_token()
     before, after = _link_row(old), _link_row(replace(new, write_token=token))
     changes, gone = _differences(before, after)
-    return _update(old.link_id, token, "#writeToken = :old", {":old": old.write_token}, changes, gone)
+    stored = _update(old.link_id, token, "#writeToken = :old", {":old": old.write_token}, changes, gone)
+    for step in new.timeline[len(old.timeline) :]:
+        telemetry.logger.info("step", linkId=old.link_id, **step)
+    return stored
 
 
 def _differences(

@@ -11,7 +11,7 @@ DEFAULT_EXPIRES_IN = 14_400  # seconds: 4 hours
 DUE_SHARDS = 16
 # How long a session may wait for its worker before the message that called it counts as lost.
 NUDGE_MS = 15_000
-MAX_STEPS = 200  # of a debug link's timeline; four are kept free for creation, claim and end
+MAX_STEPS = 200  # of a timeline; four are kept free for creation, claim and end
 _DAY = 86_400  # seconds
 
 OPEN = frozenset({"pending", "active"})
@@ -115,7 +115,8 @@ class Link:
     event: Sealed | None = None  # the webhook's body, with the result in it
     webhook: Webhook | None = None
     deliveries: tuple[dict[str, Any], ...] = ()  # the webhook's attempts
-    timeline: tuple[dict[str, Any], ...] = ()  # of a debug link: the steps that no other field tells
+    # The steps that no other field tells: of a debug link all, of another those that are about to be logged.
+    timeline: tuple[dict[str, Any], ...] = ()
 
     @property
     def account(self) -> str:
@@ -195,8 +196,8 @@ def ended(link: Link, status: str, at: int, error_code: str | None = None) -> Li
 
 
 def noted(link: Link, at: int, event: str, index: int | None = None, took: int | None = None) -> Link:
-    """The link with a step added to its timeline, if it has one; `took` in milliseconds."""
-    if not link.debug or len(link.timeline) >= MAX_STEPS - 4:
+    """The link with a step added to its timeline, while there is room; `took` in milliseconds."""
+    if len(link.timeline) >= MAX_STEPS - 4:
         return link
     step: dict[str, Any] = {"at": at, "event": event}
     if index is not None:

@@ -42,9 +42,8 @@ def sweep(
         for shard in shards:
             try:
                 for page in store.due_links(shard, clock()):
-                    late = max(
-                        late, clock() - page[0][1]
-                    )  # of who may not get its turn: the longest due is first
+                    # Before anybody gets a turn, and of who may get none: the longest due is first.
+                    late = max(late, clock() - page[0][1])
                     if seconds_left() <= 0 or (len(page) == store.DUE_PAGE and handed_over(shard)):
                         break
                     late = max(late, *pool.map(attend_in_time, page))
