@@ -1,8 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench \
-	load costs due fairness mutants clients schemas deploy lock
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -44,6 +43,9 @@ key: .venv/.ready ## Create an API key: ACCOUNT=acme MODE=test|live, on AWS with
 
 revoke-key: .venv/.ready ## Revoke an API key: KEY=lk_..., on AWS with STACK=name
 	@$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY)
+
+link: .venv/.ready ## Print all that is known of a link: ID=link_..., on AWS with STACK=name
+	@$(LOCAL) local.story $(if $(STACK),--stack $(STACK)) $(ID)
 
 FUNCTION ?= CreateLinkFunction
 EVENT ?= events/create_link.json

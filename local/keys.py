@@ -43,9 +43,14 @@ def reach(stack_name: str | None) -> tuple[boto3.Session, str | None, str]:
 def links_table(stack_name: str | None) -> "Table":
     """The table of the named stack, or of the local one."""
     session, endpoint, stack_name = reach(stack_name)
+    name = outputs(session, endpoint, stack_name)["LinksTableName"]
+    return session.resource("dynamodb", endpoint_url=endpoint).Table(name)
+
+
+def outputs(session: boto3.Session, endpoint: str | None, stack_name: str) -> dict[str, str]:
+    """What the template puts out."""
     stacks = session.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=stack_name)
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks["Stacks"][0]["Outputs"]}
-    return session.resource("dynamodb", endpoint_url=endpoint).Table(outputs["LinksTableName"])
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks["Stacks"][0]["Outputs"]}
 
 
 def local_session(region: str) -> boto3.Session:
