@@ -13,11 +13,15 @@ from latchkey.domain.catalogue import Operation, Provider, providers
 PASSWORD = "pass_good"  # noqa: S105 # everybody's, and no secret
 CODE = "123456"
 TRIES = 3
+WRONG_CODE = "That code is wrong"
 MAX_OPERATIONS = 20
 SLOW_SECONDS = 3
+WAIT_MS = 5000
 
 # Whoever is not one of these has mistyped the password, as user_bad always has.
-USERS = re.compile(r"user_(good|otp|locked|op[1-9]_fails|bad_data|down|slow|crash)", re.ASCII)
+USERS = re.compile(
+    r"user_(good|otp|locked|op[1-9]_fails|bad_data|down|slow|crash|wait|choice|step_up|declined)", re.ASCII
+)
 
 type Json = dict[str, Any]
 
@@ -50,6 +54,18 @@ CODE_FIELDS = {
         "pattern": "^[0-9]{6}$",
     },
 }
+WAY_FIELDS = {
+    "way": {
+        "type": "string",
+        "title": "Send it by",
+        "description": "one of the ways on offer",
+        "oneOf": [
+            {"const": "sms", "title": "Text message to the phone that ends in 88"},
+            {"const": "email", "title": "E-mail to u***@example.com"},
+        ],
+    },
+}
+ACTIONS = [{"id": "new_code", "title": "Send a new code"}, {"id": "other_way", "title": "Choose another way"}]
 
 
 def lambda_handler(event: Any, _context: Any) -> Json:
@@ -57,7 +73,7 @@ def lambda_handler(event: Any, _context: Any) -> Json:
     reply = _reply(event)
     # Nothing that was sent but the session's id: all else may hold what a user typed.
     line = {"level": "INFO", "message": "reply", "sessionId": _session_id(event)}
-    line |= {name: reply[name] for name in ("status", "code") if name in reply}
+    line |= {name: reply[name] for name in ("status", "code", "reason") if name in reply}
     print(json.dumps(line))  # noqa: T201 # Powertools' logger would be most of this function's cold start
     return reply
 
@@ -84,14 +100,44 @@ def _reply(event: Any) -> Json:
         } if 1 <= tries <= TRIES:
             return _authenticated("user_otp") if code == CODE else _again(provider, "otp", tries)
         case {
+            "action": "answer",
+            "state": {"step": "choice"},
+            "input": {"way": "sms" | "email" as way},
+        }:
+            return _code_sent(provider, way, TRIES)
+        case {
+            "action": "answer",
+            "state": {"step": "code", "way": "sms" | "email" as way, "triesLeft": int(tries)},
+            **answer,
+        } if 1 <= tries <= TRIES:
+            match answer:
+                case {"input": {"code": str(code)}}:
+                    left = tries - 1
+                    wrong = f"{WRONG_CODE}: try again ({left} left)"
+                    if code == CODE:
+                        return _authenticated("user_choice")
+                    return _code_sent(provider, way, left, wrong) if left else _error("LOGIN_FAILED")
+                case {"choice": "new_code"}:
+                    return _code_sent(provider, way, tries, "A new code is on its way")
+                case {"choice": "other_way"}:
+                    return _ways(provider, way)
+        case {"action": "poll", "state": {"step": "wait", "until": int(until)}}:
+            return _authenticated("user_wait") if _now() >= until else _wait(provider, until)
+        case {
             "action": "execute",
-            "state": {"step": "authenticated", "user": str(user)},
+            "state": {"step": "authenticated" | "step_up", "user": str(user)} as state,
             "operation": {"index": int(index), "resource": str(resource), "action": str(action), **rest},
         } if 0 <= index < MAX_OPERATIONS:
             operation = provider.resources.get(resource, {}).get(action)
             arguments = rest.get("arguments")
             if operation is None or not (arguments is None or isinstance(arguments, dict)):
                 return _error("AUTOMATION_ERROR")
+            if action == "write" and user == "user_declined":
+                return _error("AUTOMATION_ERROR") | {"reason": "card_declined"}
+            if action == "write" and user == "user_step_up":
+                asked = _step_up(provider, state, event.get("input"))
+                confirmed = {"step": "authenticated", "user": user, "confirmed": True}
+                return asked or _execute(operation, user, index, arguments or {}) | {"state": confirmed}
             return _execute(operation, user, index, arguments or {})
     return _error("CONNECTION_FAILED")
 
@@ -102,6 +148,10 @@ def _log_in(provider: Provider, tries: int, user: str, password: str) -> Json:
     match user:
         case "user_otp":
             return _challenge(provider, "otp", TRIES)
+        case "user_choice":
+            return _ways(provider)
+        case "user_wait":
+            return _wait(provider, _now() + WAIT_MS)
         case "user_locked":
             return _error("LOGIN_FAILED")
         case "user_down":
@@ -118,18 +168,55 @@ def _challenge(provider: Provider, step: str, tries: int) -> Json:
         title, wrong = f"Log in to {provider.name}", "That user name and password do not match"
         fields: Json = LOGIN_FIELDS
     else:
-        title, wrong = f"Enter the code that {provider.name} sent you", "That code is wrong"
+        title, wrong = f"Enter the code that {provider.name} sent you", WRONG_CODE
         fields = CODE_FIELDS
     if tries < TRIES:
         title = f"{wrong}: try again ({tries} left)"
+    return _asked(step, title, fields, {"step": step, "triesLeft": tries})
+
+
+def _asked(kind: str, title: str, fields: Json, state: Json, **more: Any) -> Json:
     schema = {
         "type": "object",
         "properties": fields,
         "required": list(fields),
         "additionalProperties": False,
     }
-    challenge = {"type": step, "title": title, "schema": schema}
-    return {"status": "challenge", "challenge": challenge, "state": {"step": step, "triesLeft": tries}}
+    challenge = {"type": kind, "title": title, "schema": schema} | more
+    return {"status": "challenge", "challenge": challenge, "state": state}
+
+
+def _wait(provider: Provider, until: int) -> Json:
+    title = f"Approve the login in the app of {provider.name}"
+    return _asked("wait", title, {}, {"step": "wait", "until": until}, pollSeconds=2)
+
+
+def _ways(provider: Provider, last: str | None = None) -> Json:
+    title = f"Where shall {provider.name} send the code?"
+    more = {} if last is None else {"values": {"way": last}}
+    return _asked("choice", title, WAY_FIELDS, {"step": "choice"}, **more)
+
+
+def _code_sent(provider: Provider, way: str, tries: int, message: str | None = None) -> Json:
+    title = f"Enter the code that {provider.name} sent you"
+    more = {"actions": ACTIONS, "expiresInSeconds": 300} | ({"message": message} if message else {})
+    return _asked("otp", title, CODE_FIELDS, {"step": "code", "way": way, "triesLeft": tries}, **more)
+
+
+def _step_up(provider: Provider, state: Json, typed: Any) -> Json | None:
+    """What the first write is replied until it has the code; None from then on."""
+    tries, message = TRIES, {}
+    match state, typed:
+        case [{"confirmed": True}, _]:
+            return None
+        case [{"step": "step_up", "triesLeft": int(left)}, {"code": str(code)}] if 1 <= left <= TRIES:
+            if code == CODE:
+                return None
+            if left == 1:
+                return _error("AUTOMATION_ERROR")
+            tries, message = left - 1, {"message": f"{WRONG_CODE}: try again ({left - 1} left)"}
+    title = f"Enter the code that {provider.name} sent you, to save the card"
+    return _asked("otp", title, CODE_FIELDS, state | {"step": "step_up", "triesLeft": tries}, **message)
 
 
 def _authenticated(user: str) -> Json:
@@ -162,6 +249,11 @@ def _data(operation: Operation, arguments: Json) -> Json:
     if "card" in data and isinstance(card_number, str) and re.fullmatch("[0-9]{12,19}", card_number):
         data = data | {"card": {"last4": card_number[-4:]}}
     return data
+
+
+def _now() -> int:
+    """Milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def _error(code: str) -> Json:

@@ -143,8 +143,12 @@ class Session:
         """Answer all that is asked, and return the session once it is over."""
         left = list(codes)
         while (view := self.turn())["status"] == "awaiting_input":
-            if view["challenge"]["type"] == "login":
-                self.log_in(user)
-            else:
-                assert self.answer({"code": left.pop(0)}).status == 202
+            match view["challenge"]["type"]:
+                case "login":
+                    self.log_in(user)
+                case "wait":
+                    eventually(lambda waits=view["challenge"]: self.view()["challenge"] != waits)
+                case kind:
+                    field = "way" if kind == "choice" else "code"
+                    assert self.answer({field: left.pop(0)}).status == 202
         return view

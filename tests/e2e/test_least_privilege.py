@@ -122,6 +122,12 @@ def runs_session(deployed: Deployed, api: Api) -> bool:
         return clean(deployed, session.link_id) and soon(lambda: receiver.got)
 
 
+def polls(_: Deployed, api: Api) -> bool:
+    session = api.begin()
+    session.log_in("user_wait")
+    return soon(lambda: session.view()["status"] == "complete", SOON + 6)
+
+
 def delivers(_: Deployed, api: Api) -> bool:
     with hooked(500, 204) as (receiver, body):
         api.cancel(api.create(body).json["linkId"])
@@ -240,6 +246,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("RunSession", "CallSandbox", "lambda:InvokeFunction"): runs_session,
     ("RunSession", "ListSecrets", "dynamodb:Query"): runs_session,
     ("RunSession", "DeleteSecrets", "dynamodb:DeleteItem"): runs_session,
+    ("RunSession", "WakePoller", "sqs:SendMessage"): polls,
     ("RunSession", "WakeDeliverer", "sqs:SendMessage"): runs_session,
     ("DeliverWebhook", "ReadLinkAndAccount", "dynamodb:GetItem"): delivers,
     ("DeliverWebhook", "WriteLinkAndHost", "dynamodb:UpdateItem"): delivers,

@@ -47,6 +47,11 @@ OUTCOMES = [
     ("user_slow", [WRITE, READ], (), "complete", None, None),
     ("user_crash", [READ, WRITE], (), "failed", "CONNECTION_FAILED", 0),
     ("user_crash", [WRITE], (), "failed", "OUTCOME_UNKNOWN", 0),
+    ("user_wait", [READ, WRITE], (), "complete", None, None),
+    ("user_choice", [READ], ("email", "000000", "123456"), "complete", None, None),
+    ("user_step_up", [READ, WRITE, WRITE], ("000000", "123456"), "complete", None, None),
+    ("user_step_up", [WRITE, READ], ("000000", "111111", "222222"), "failed", "AUTOMATION_ERROR", 0),
+    ("user_declined", [READ, WRITE], (), "failed", "AUTOMATION_ERROR", 1),
 ]
 
 

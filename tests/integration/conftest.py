@@ -108,18 +108,20 @@ class Connectors:
             assert FunctionName == Context.invoked_function_arn
             self.handed_over.append(request)
             return {}
-        self.called.append(request | {"function": FunctionName})
+        call = request | {"function": FunctionName}
+        self.called.append(call)
         try:
             reply = self.reply(request)
         except Exception:  # noqa: BLE001 # as the Lambda runtime does
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "died"}')}
+        call["asked"] = isinstance(reply, dict) and reply.get("status") == "challenge"
         text = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
         return {"Payload": io.BytesIO(text)}
 
     def executed(self) -> list[tuple[int, str]]:
-        """Index and action of each operation that was run."""
-        requests = [call["operation"] for call in self.called if call["action"] == "execute"]
-        return [(operation["index"], operation["action"]) for operation in requests]
+        """Index and action of each operation that was run, and did not ask the user something instead."""
+        calls = [call for call in self.called if call["action"] == "execute" and not call.get("asked")]
+        return [(call["operation"]["index"], call["operation"]["action"]) for call in calls]
 
 
 JSON = "application/json"

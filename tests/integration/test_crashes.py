@@ -17,6 +17,7 @@ from tests.integration.simulation import Simulation, simulation
 READ, WRITE = "paymentMethod.read", "paymentMethod.write"
 CLAIM_KEY = "0123456789abcdef"
 ATTEMPTS = 12  # of a client that tries again
+GIVEN = {"login": None, "otp": {"code": "123456"}, "choice": {"way": "sms"}}
 MINUTES = 30  # in which everything must be over: a session has fifteen
 
 
@@ -40,8 +41,10 @@ def play_user(world: Simulation, code: str, user: str) -> None:
         if seen is None:
             continue
         challenge = seen.json["challenge"]
-        if challenge is not None:
-            given = {"code": "123456"} if challenge["type"] == "otp" else LOGIN | {"username": user}
+        if challenge is not None and challenge["type"] == "wait":
+            world.now += 2000
+        elif challenge is not None:
+            given = GIVEN[challenge["type"]] or LOGIN | {"username": user}
             body = {"challengeId": challenge["id"], "input": given}
             world.survives(partial(world.client, token, "POST /link/session/input", body))
         elif seen.json["status"] == "running":
@@ -53,6 +56,37 @@ def play_user(world: Simulation, code: str, user: str) -> None:
 def complete(world: Simulation) -> str:
     link = create(world, "k", operations=operations(READ, WRITE, READ, WRITE))
     play_user(world, link["claimCode"], "user_otp")
+    return str(link["linkId"])
+
+
+def waited(world: Simulation) -> str:
+    """Its user approves the login elsewhere, and a worker asks every two seconds."""
+    link = create(world, "k", operations=operations(READ, WRITE))
+    play_user(world, link["claimCode"], "user_wait")
+    return str(link["linkId"])
+
+
+def confirmed(world: Simulation) -> str:
+    """Its first write asks for a code."""
+    link = create(world, "k", operations=operations(READ, WRITE, READ))
+    play_user(world, link["claimCode"], "user_step_up")
+    return str(link["linkId"])
+
+
+def unconfirmed(world: Simulation) -> str:
+    """Its user cancels when the write asks for a code."""
+    link = create(world, "k", operations=operations(WRITE))
+    token = ids.derived_client_token(link["claimCode"], CLAIM_KEY)
+    client = world.client
+    cancel = partial(client, token, "POST /link/session/cancel")
+
+    def at_the_code(token: str, route: str = "GET /link/session", body: Any = None) -> Any:
+        if body is not None and "code" in body["input"]:
+            return cancel()
+        return client(token, route, body)
+
+    world.client = at_the_code  # type: ignore[method-assign,assignment] # for this world alone
+    play_user(world, link["claimCode"], "user_step_up")
     return str(link["linkId"])
 
 
@@ -101,6 +135,9 @@ def expired(world: Simulation) -> str:
 type Life = Callable[[Simulation], str]
 LIVES: dict[Life, str] = {
     complete: "complete",
+    waited: "complete",
+    confirmed: "complete",
+    unconfirmed: "failed",
     silent: "complete",
     failed: "failed",
     stopped: "failed",

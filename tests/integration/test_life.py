@@ -23,9 +23,12 @@ STEPS = {
     "pending": {"pending", "active", "expired", "canceled"},
     "active": {"active", "complete", "failed", "canceled"},
 }
-USERS = ("user_good", "user_good", "user_otp", "user_bad", "user_op2_fails", "user_crash")
+USERS = (
+    *("user_good", "user_good", "user_otp", "user_bad", "user_op2_fails", "user_crash"),
+    *("user_wait", "user_choice", "user_step_up"),
+)
 NAMED = ("paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read")
-JUMPS = (1, 999, 1000, 14_999, 15_000, 46_000, MINUTE, 90_000, 15 * MINUTE)
+JUMPS = (1, 999, 1000, 2000, 5000, 14_999, 15_000, 46_000, MINUTE, 90_000, 15 * MINUTE)
 
 
 @dataclass
@@ -148,8 +151,15 @@ class Life(RuleBasedStateMachine):
         if seen is None or seen.status == 401 or seen.json["challenge"] is None:
             return
         challenge = seen.json["challenge"]
-        given = LOGIN | {"username": user} if challenge["type"] == "login" else {"code": code}
-        body = {"challengeId": challenge["id"], "input": given}
+        given = {"login": LOGIN | {"username": user}, "choice": {"way": "sms"}, "otp": {"code": code}}
+        body: dict[str, Any] = {"challengeId": challenge["id"]}
+        if challenge["type"] == "wait":
+            self.world.now += 2000
+            return
+        if code == "000000" and "actions" in challenge:
+            body["action"] = challenge["actions"][0]["id"]
+        else:
+            body["input"] = given[challenge["type"]]
         taken = self.world.survives(partial(self.world.client, link.token, "POST /link/session/input", body))
         if taken is not None:
             assert taken.status == 202
@@ -276,9 +286,13 @@ class Life(RuleBasedStateMachine):
                 and (link.link_id, index) in self.writes()
                 and shown != "succeeded"
             ):
-                # Handed over, it may have happened, but for the one that the provider refused.
+                # Handed over, it may have happened, but for the one that the provider refused. One that asked
+                # has not, unless a worker died before it had written that.
                 refused = code == "AUTOMATION_ERROR" and view["error"]["operationIndex"] == index
                 assert shown == ("failed" if refused else "unknown")
+        for index, shown in enumerate(operation["status"] for operation in view["operations"]):
+            if view["status"] not in STEPS and (link.link_id, index) in self.asked() - self.writes():
+                assert shown in ("failed", "unknown")
         assert (view["completedAt"] is None) == (view["status"] in STEPS)
         assert (view["result"] is None) == (view["status"] != "complete")
         if view["status"] == "complete":
@@ -293,11 +307,18 @@ class Life(RuleBasedStateMachine):
 
     def writes(self) -> set[tuple[str, int]]:
         """Each write that was handed to the connector: its link and index."""
+        return self.writes_that(asked=False)
+
+    def asked(self) -> set[tuple[str, int]]:
+        """Each write to which the connector replied a challenge."""
+        return self.writes_that(asked=True)
+
+    def writes_that(self, *, asked: bool) -> set[tuple[str, int]]:
         calls = [call for call in self.world.connectors.called if call["operation"]]
         return {
             ("link_" + call["sessionId"][5:], call["operation"]["index"])
             for call in calls
-            if call["operation"]["action"] == "write"
+            if call["operation"]["action"] == "write" and call.get("asked", False) is asked
         }
 
     @invariant()
@@ -305,7 +326,7 @@ class Life(RuleBasedStateMachine):
         runs: Counter[tuple[str, int, str]] = Counter()
         starts: Counter[str] = Counter()
         for call in self.world.connectors.called:
-            if operation := call["operation"]:
+            if (operation := call["operation"]) and not call.get("asked"):
                 runs[call["sessionId"], operation["index"], operation["action"]] += 1
             starts[call["sessionId"]] += call["action"] == "start"
         for (_, _, action), count in runs.items():

@@ -12,14 +12,18 @@ from latchkey.domain.connector_protocol import (
     MAX_INTEGER,
     MAX_REPLY_BYTES,
     MAX_STATE_BYTES,
+    OTHER,
+    REASONS,
     data_issues,
+    reason,
     reply_issues,
 )
 from latchkey.domain.validation import schema_issues, validator
+from latchkey.domain.views import REASONS as REASONS_IN_WORDS
 
 REQUEST = read_schema(f"{SCHEMAS}/connector_request.json")
 REPLY = read_schema(f"{SCHEMAS}/connector_reply.json")
-LOGIN, OTP, CHOICE, AUTHENTICATED, RESULT, ERROR = REPLY["examples"]
+LOGIN, OTP, CHOICE, WAIT, AUTHENTICATED, RESULT, ERROR = REPLY["examples"]
 FORM = "challenge.schema"
 USERNAME = f"{FORM}.properties.username"
 CHANNEL = f"{FORM}.properties.channel"
@@ -27,6 +31,9 @@ TEXT = {"type": "string", "title": "Text", "maxLength": 10}
 STATUSES = '"challenge", "authenticated", "result" or "error"'
 CODES = "LOGIN_FAILED, CONNECTION_FAILED, AUTOMATION_ERROR, OUTCOME_UNKNOWN"
 NAMED = "must be named with a letter and at most 39 more letters, digits or _"
+ACTION = {"id": "new_code", "title": "Send a new code"}
+NO_VALUE = "must be of a field that is there and has neither format nor writeOnly"
+NO_FIELDS = "must be an object without fields, because a wait takes no input"
 FEW = "must be an object of 1 to 10 fields"
 SAME = "must be options of which no two have the same const"
 
@@ -72,6 +79,10 @@ def test_the_examples_of_requests_fit_their_schema() -> None:
         ("start", {"input": {}}),
         ("answer", {"input": None}),
         ("answer", {"input": {"code": 123456}}),
+        ("answer", {"choice": "new_code"}),
+        ("poll", {"input": {}}),
+        ("poll", {"choice": "new_code"}),
+        ("execute", {"choice": "New code"}),
         ("execute", {"operation": None}),
         ("execute", {"operation": {"index": 0, "resource": "a", "action": "delete", "arguments": None}}),
         ("execute", {"livemode": None}),
@@ -80,17 +91,17 @@ def test_the_examples_of_requests_fit_their_schema() -> None:
     ],
 )
 def test_a_damaged_request_does_not_fit(action: str, change: dict[str, Any]) -> None:
-    (example,) = (example for example in REQUEST["examples"] if example["action"] == action)
+    example = next(example for example in REQUEST["examples"] if example["action"] == action)
     assert len(schema_issues(validator(REQUEST), example | change)) == 1
 
 
-@pytest.mark.parametrize("reply", [LOGIN, OTP, CHOICE, AUTHENTICATED, RESULT, ERROR])
+@pytest.mark.parametrize("reply", [LOGIN, OTP, CHOICE, WAIT, AUTHENTICATED, RESULT, ERROR])
 def test_each_example_of_a_reply_is_allowed_where_its_status_is(reply: dict[str, Any]) -> None:
-    allowed = {action for action in ("start", "answer", "execute") if not issues(reply, action)}
+    allowed = {action for action in ("start", "answer", "poll", "execute") if not issues(reply, action)}
     assert allowed == {
         "result": {"execute"},
-        "error": {"start", "answer", "execute"},
-    }.get(reply["status"], {"start", "answer"})
+        "authenticated": {"start", "answer", "poll"},
+    }.get(reply["status"], {"start", "answer", "poll", "execute"})
 
 
 @pytest.mark.parametrize(
@@ -100,6 +111,7 @@ def test_each_example_of_a_reply_is_allowed_where_its_status_is(reply: dict[str,
         (ERROR, "status", ..., "is required"),
         (ERROR, "message", "Wrong password: hunter2", "is not a known field"),
         (ERROR, "code", "NOPE", f"must be one of {CODES}"),
+        (ERROR, "reason", None, "must be a string; leave it out instead of null"),
         (ERROR, "code", ..., "is required"),
         (RESULT, "data", [], "must be an object that fits the operation's result schema in the catalogue"),
         (RESULT, "data", ..., "is required"),
@@ -108,7 +120,21 @@ def test_each_example_of_a_reply_is_allowed_where_its_status_is(reply: dict[str,
         (LOGIN, "state", ..., "is required"),
         (LOGIN, "challenge", None, "must be an object with type, title and schema"),
         (LOGIN, "challenge.id", "x", "is not a known field"),
-        (LOGIN, "challenge.type", "captcha", 'must be "login", "otp" or "choice"'),
+        (LOGIN, "challenge.type", "captcha", 'must be "login", "otp", "choice" or "wait"'),
+        (LOGIN, "challenge.message", "", "must be a string of 1 to 200 characters"),
+        (LOGIN, "challenge.values", {"username": 1}, "must be a string of at most 1000 characters"),
+        (LOGIN, "challenge.values", {"password": "hunter2"}, NO_VALUE),
+        (LOGIN, "challenge.values", {"name": "joe"}, NO_VALUE),
+        (LOGIN, "challenge.pollSeconds", 3, "must be left out of what is no wait"),
+        (OTP, "challenge.expiresInSeconds", 0, "must be an integer from 1 to 86400"),
+        (OTP, "challenge.actions", [ACTION] * 6, "must be an array of at most 5 actions"),
+        (OTP, "challenge.actions", [ACTION] * 2, "must be actions of which no two have the same id"),
+        (OTP, "challenge.actions.0.id", "newCode", "must be 1 to 40 of the letters a to z and _"),
+        (OTP, "challenge.actions.0.title", ..., "is required"),
+        (WAIT, "challenge.pollSeconds", ..., "is required"),
+        (WAIT, "challenge.pollSeconds", 1, "must be an integer from 2 to 30"),
+        (WAIT, "challenge.pollSeconds", 31, "must be an integer from 2 to 30"),
+        (WAIT, f"{FORM}.properties", {"code": TEXT}, NO_FIELDS),
         (LOGIN, "challenge.title", "", "must be a string of 1 to 200 characters"),
         (LOGIN, "challenge.title", "x" * 201, "must be a string of 1 to 200 characters"),
         (LOGIN, f"{FORM}.additionalProperties", True, "must be false"),
@@ -138,7 +164,8 @@ def test_a_damaged_reply_is_one_issue_that_says_what_is_wanted(
     reply: dict[str, Any], path: str, value: Any, message: str
 ) -> None:
     action = "execute" if reply is RESULT else "start"
-    assert issues(changed(reply, path, value), action) == [(path, message)]
+    ((at, told),) = issues(changed(reply, path, value), action)
+    assert (at, told) == (path, message) or (at.startswith(f"{path}.") and told == message)
 
 
 @pytest.mark.parametrize("reply", [None, "ok", [], 1, {"errorMessage": "boom"}, {"status": "\ud800"}])
@@ -149,9 +176,9 @@ def test_what_is_no_reply_is_told_and_does_not_raise(reply: Any) -> None:
 @pytest.mark.parametrize(
     ("reply", "action", "path"),
     [
-        (LOGIN, "execute", "status"),
         (AUTHENTICATED, "execute", "status"),
         (RESULT, "answer", "status"),
+        (RESULT, "poll", "status"),
         (ERROR | {"code": "LOGIN_FAILED"}, "execute", "code"),
         (ERROR | {"code": "AUTOMATION_ERROR"}, "answer", "code"),
         (ERROR | {"code": "OUTCOME_UNKNOWN"}, "start", "code"),
@@ -161,6 +188,25 @@ def test_a_reply_that_does_not_belong_to_the_action_is_refused(
     reply: dict[str, Any], action: str, path: str
 ) -> None:
     assert [at for at, _ in issues(reply, action)] == [path]
+
+
+def test_a_reason_goes_with_its_code_and_any_other_counts_as_other() -> None:
+    for code, reasons in REASONS.items():
+        for word in reasons:
+            told = {each: reason({"code": each, "reason": word}) for each in CODES.split(", ")}
+            assert told == dict.fromkeys(CODES.split(", "), OTHER) | {code: word}
+    assert reason({"code": "LOGIN_FAILED", "reason": "Wrong password: hunter2"}) == OTHER
+    assert reason({"code": "OUTCOME_UNKNOWN", "reason": OTHER}) == OTHER
+    assert reason({"code": "LOGIN_FAILED"}) is None
+    assert issues(ERROR | {"reason": "Wrong password: hunter2"}, "start") == []
+
+
+def test_each_reason_is_told_in_words_to_support_staff_and_named_in_the_schema() -> None:
+    words = [word for reasons in REASONS.values() for word in reasons]
+    assert sorted(REASONS_IN_WORDS) == sorted([*words, OTHER])
+    comment = REPLY["allOf"][3]["then"]["properties"]["reason"]["$comment"]
+    for code, reasons in REASONS.items():
+        assert f"With {code}: {', '.join(reasons)}." in comment
 
 
 def test_state_and_reply_have_a_size() -> None:

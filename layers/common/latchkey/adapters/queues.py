@@ -10,9 +10,9 @@ from latchkey.domain.errors import UnavailableError
 from latchkey.domain.links import Link
 
 
-def wake_worker(link: Link) -> None:
+def wake_worker(link: Link, delay_seconds: int = 0) -> None:
     """Ask for a worker for the link's session. A hint that is lost is found by sweep."""
-    _send(settings().session_queue, link, {"sessionId": ids.session_id(link.link_id)})
+    _send(settings().session_queue, link, {"sessionId": ids.session_id(link.link_id)}, delay_seconds)
 
 
 def wake_deliverer(link: Link, delay_seconds: int = 0, hops: int = 0) -> None:

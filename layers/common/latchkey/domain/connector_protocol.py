@@ -24,16 +24,32 @@ MAX_CHALLENGE_BYTES = 64 * 1024
 MAX_DATA_BYTES = 240 * 1024
 MAX_INTEGER = 2**53 - 1  # what every reader of JSON takes for the same number (RFC 8259, 6)
 
-# What each action may be replied, and with which error codes.
-_STATUSES = {
-    "start": ("challenge", "authenticated", "error"),
-    "answer": ("challenge", "authenticated", "error"),
-    "execute": ("result", "error"),
-}
-_CODES = {
-    "start": ("LOGIN_FAILED", "CONNECTION_FAILED"),
-    "answer": ("LOGIN_FAILED", "CONNECTION_FAILED"),
-    "execute": ("CONNECTION_FAILED", "AUTOMATION_ERROR", "OUTCOME_UNKNOWN"),
+# What may be replied, and with which error codes: to `execute`, and to all that logs in.
+_LOGIN = ("challenge", "authenticated", "error"), ("LOGIN_FAILED", "CONNECTION_FAILED")
+_OPERATION = ("result", "challenge", "error"), ("CONNECTION_FAILED", "AUTOMATION_ERROR", "OUTCOME_UNKNOWN")
+
+# What an error may say of itself beside its code; `other` goes with each.
+OTHER = "other"
+REASONS: dict[str, tuple[str, ...]] = {
+    "LOGIN_FAILED": (
+        "bad_credentials",
+        "account_locked",
+        "password_expired",
+        "terms_not_accepted",
+        "mfa_unsupported",
+        "captcha",
+        "code_expired",
+    ),
+    "AUTOMATION_ERROR": (
+        "card_declined",
+        "card_not_supported",
+        "duplicate",
+        "not_found",
+        "limit_reached",
+        "page_changed",
+        "not_offered",
+    ),
+    "CONNECTION_FAILED": ("provider_maintenance", "provider_unreachable", "blocked_by_provider"),
 }
 
 
@@ -99,6 +115,17 @@ def _integers(value: Any) -> Iterator[int]:
             yield from chain.from_iterable(map(_integers, value))
 
 
+def reason(error: dict[str, Any]) -> str | None:
+    """The reason of an error that was replied; one that does not go with its code counts as `other`."""
+    said: str | None = error.get("reason")
+    return said if said is None or said in REASONS.get(error["code"], ()) else OTHER
+
+
+def is_secret(field: dict[str, Any]) -> bool:
+    """Whether what is typed into a challenge's field is shown to nobody."""
+    return "format" in field or "writeOnly" in field
+
+
 def reply_issues(reply: Any, action: str) -> list[Issue]:
     """All that is wrong with a connector's reply to an action; no message holds anything of the reply."""
     return schema_issues(_reply_validator(), reply) or list(_beyond_the_schema(reply, action))
@@ -110,7 +137,7 @@ def _reply_validator() -> Validator:
 
 
 def _beyond_the_schema(reply: dict[str, Any], action: str) -> Iterator[Issue]:
-    statuses, codes = _STATUSES[action], _CODES[action]
+    statuses, codes = _OPERATION if action == "execute" else _LOGIN
     if reply["status"] not in statuses:
         yield Issue("status", f"must be one of {', '.join(statuses)} in reply to {action}", "schema")
     elif reply["status"] == "error" and reply["code"] not in codes:
@@ -123,6 +150,19 @@ def _beyond_the_schema(reply: dict[str, Any], action: str) -> Iterator[Issue]:
         yield Issue("challenge", f"must be at most {MAX_CHALLENGE_BYTES // 1024} KiB of JSON", "range")
     if reply["status"] == "challenge":
         yield from _unfillable(reply["challenge"]["schema"], "challenge.schema")
+        yield from _unusable(reply["challenge"])
+
+
+def _unusable(challenge: dict[str, Any]) -> Iterator[Issue]:
+    """What no page could show beside the fields."""
+    fields = challenge["schema"]["properties"]
+    for name in challenge.get("values", ()):
+        if name not in fields or is_secret(fields[name]):
+            message = "must be of a field that is there and has neither format nor writeOnly"
+            yield Issue(f"challenge.values.{name}", message, "schema")
+    actions = [action["id"] for action in challenge.get("actions", ())]
+    if len(set(actions)) < len(actions):
+        yield Issue("challenge.actions", "must be actions of which no two have the same id", "schema")
 
 
 def json_size(value: Any) -> int:

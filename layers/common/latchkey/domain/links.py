@@ -23,8 +23,11 @@ class Operation:
 
     resource: str
     action: str
-    status: str = "pending"  # pending, running, succeeded; the link's end makes another of the first two
-    tries: int = 0
+    # pending; running: the connector has it; asking: it asks the user something, and has written nothing yet;
+    # succeeded. The link's end makes another of the first three.
+    status: str = "pending"
+    tries: int = 0  # since it began, or last asked
+    asked: int = 0  # how many challenges
     result_row: str | None = None  # of the sealed result, until the link ends
 
 
@@ -35,8 +38,9 @@ class Session:
     claimed_at: int
     ends_at: int
     token_hash: bytes
-    challenge: str | None = None  # JSON text of what the user is asked: id, type, title, schema
+    challenge: str | None = None  # JSON text of what the user is asked: its id, what the connector replied
     input_row: str | None = None  # of the sealed answer, until the worker has used it
+    poll_at: int = 0  # when the connector is asked how the challenge, a wait, stands; 0 for none
     state_row: str | None = None  # of the connector's sealed state
     authenticated: bool = False
     lease_until: int = 0  # until then a worker is at it; 0 for none
@@ -125,8 +129,9 @@ class Link:
 
     @property
     def running(self) -> int | None:
-        """Index of the operation that is running."""
-        return next((i for i, operation in enumerate(self.operations) if operation.status == "running"), None)
+        """Index of the operation that is running, also if that now asks the user something."""
+        begun = ("running", "asking")
+        return next((i for i, operation in enumerate(self.operations) if operation.status in begun), None)
 
     def due_shard(self) -> int:
         """The part of the `due` index that the link is filed in."""
@@ -138,9 +143,10 @@ class Link:
             return self.expires_at
         if self.status == "active":
             session = session_of(self)
-            if session.awaits_input:
+            if session.awaits_input and not session.poll_at:
                 return session.ends_at
-            return min(session.ends_at, session.lease_until or self.updated_at + NUDGE_MS)
+            turn = session.poll_at if session.awaits_input else self.updated_at
+            return min(session.ends_at, session.lease_until or turn + NUDGE_MS)
         if self.secrets:
             return self.updated_at
         if self.webhook is not None:
@@ -178,12 +184,13 @@ def interrupted[T](link: Link, code: T) -> T | str:
     One that was may have happened.
     """
     running = link.running
-    if running is not None and link.operations[running].action == "write":
-        return "OUTCOME_UNKNOWN"
-    return code
+    if running is None:
+        return code
+    operation = link.operations[running]
+    return "OUTCOME_UNKNOWN" if (operation.action, operation.status) == ("write", "running") else code
 
 
-def ended(link: Link, status: str, at: int, error_code: str | None = None) -> Link:
+def ended(link: Link, status: str, at: int, error_code: str | None = None, reason: str | None = None) -> Link:
     """The link in an end state, which it entered at `at`. What the user was asked is over with it."""
     return replace(
         link,
@@ -191,7 +198,7 @@ def ended(link: Link, status: str, at: int, error_code: str | None = None) -> Li
         updated_at=at,
         completed_at=at,
         session=None if link.session is None else replace(link.session, challenge=None),
-        error=None if error_code is None else Failure(error_code, link.running),
+        error=None if error_code is None else Failure(error_code, link.running, reason),
     )
 
 

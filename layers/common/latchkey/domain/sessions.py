@@ -1,6 +1,7 @@
 """A session's steps. Pure: each takes the link and the time in milliseconds, and returns the link after it.
 
-The user and the worker take turns: the worker stops at a challenge, and goes on when it is answered.
+The user and the worker take turns: the worker stops at a challenge, and goes on when it is answered. A wait
+is both's turn: a worker polls it at its time, and an action that the user chooses meanwhile comes after that.
 """
 
 import json
@@ -14,6 +15,8 @@ MAX_CALL_SECONDS = 60  # a session gives up waiting for a connector's reply afte
 # stored around it at most three calls of 7 s.
 LEASE_MS = (MAX_CALL_SECONDS + 30) * 1000
 MAX_TRIES = 3  # of a read whose connector dies; a write has one
+MAX_ASKED = 5  # challenges for one operation
+CLOCKS_MS = 500  # by which two workers' clocks may differ, and a poll come early
 TOKEN_MS = 24 * 3_600_000  # for so long after the end the client may read how it went
 
 
@@ -22,7 +25,8 @@ def is_workers_turn(link: Link, now: int) -> bool:
     if as_of(link, now).status != "active":
         return False
     session = session_of(link)
-    return not session.awaits_input and now >= session.lease_until
+    its_turn = not session.awaits_input or 0 < session.poll_at <= now + CLOCKS_MS
+    return its_turn and now >= session.lease_until
 
 
 def is_readable(link: Link, now: int) -> bool:
@@ -41,11 +45,34 @@ def released(link: Link, now: int) -> Link:
     return _changed(link, now, lease_until=0)
 
 
-def asked(link: Link, now: int, challenge: dict[str, Any], state_row: str) -> Link:
-    """It is the user's turn to answer the challenge."""
-    link = noted(link, now, f"challenge.{challenge['type']}")
-    text = json.dumps(challenge, ensure_ascii=False)
-    return _changed(link, now, challenge=text, input_row=None, state_row=state_row, lease_until=0)
+def asked(
+    link: Link, now: int, challenge: dict[str, Any], state_row: str | None, new_id: str, *, polled: bool
+) -> Link:
+    """It is the user's turn to answer the challenge.
+
+    A wait that goes on keeps its id, its end as long as no other is told, and the action that the user chose.
+    """
+    session, index = session_of(link), link.running
+    same = polled and challenge["type"] == "wait"
+    before = json.loads(session.challenge or "") if same else {"id": new_id}
+    question = {"id": before["id"]} | challenge
+    if (seconds := challenge.get("expiresInSeconds")) is not None:
+        told = same and before.get("expiresInSeconds") == seconds
+        question["expiresAt"] = before["expiresAt"] if told else now + 1000 * seconds
+    if not same:
+        link = noted(link, now, f"challenge.{challenge['type']}", index)
+    if index is not None:
+        count = link.operations[index].asked + (not same)
+        link = _operation(link, index, status="asking", tries=0, asked=count)
+    return _changed(
+        link,
+        now,
+        challenge=json.dumps(question, ensure_ascii=False),
+        input_row=session.input_row if same else None,
+        state_row=state_row,
+        poll_at=now + 1000 * challenge["pollSeconds"] if challenge["type"] == "wait" else 0,
+        lease_until=0,
+    )
 
 
 def answered(link: Link, now: int, input_row: str) -> Link:
@@ -56,15 +83,16 @@ def answered(link: Link, now: int, input_row: str) -> Link:
 def authenticated(link: Link, now: int, state_row: str) -> Link:
     """The user is logged in."""
     link = noted(link, now, "session.authenticated")
-    return _changed(link, now, challenge=None, input_row=None, state_row=state_row, authenticated=True)
+    return _changed(link, now, **_NOTHING_ASKED, state_row=state_row, authenticated=True)
 
 
-def began(link: Link, now: int, index: int) -> Link:
-    """An operation is handed to the connector."""
+def began(link: Link, now: int, index: int, *, polled: bool) -> Link:
+    """An operation is handed to the connector, also with the answer to its challenge, or to poll its wait."""
     operation = link.operations[index]
-    link = noted(link, now, "operation.started", index)
+    if operation.status == "pending" or operation.tries:
+        link = noted(link, now, "operation.started", index)
     link = _operation(link, index, status="running", tries=operation.tries + 1)
-    return leased(link, now)
+    return _changed(leased(link, now), now, **({} if polled else _NOTHING_ASKED))
 
 
 def succeeded(link: Link, now: int, index: int, result_row: str | None, state_row: str | None) -> Link:
@@ -72,7 +100,10 @@ def succeeded(link: Link, now: int, index: int, result_row: str | None, state_ro
     took = now - session_of(link).lease_until + LEASE_MS  # the lease was renewed when the operation began
     link = noted(link, now, "operation.succeeded", index, took)
     link = _operation(link, index, status="succeeded", result_row=result_row)
-    return _changed(link, now, state_row=state_row)
+    return _changed(link, now, **_NOTHING_ASKED, state_row=state_row)
+
+
+_NOTHING_ASKED: dict[str, Any] = {"challenge": None, "input_row": None, "poll_at": 0}
 
 
 def _operation(link: Link, index: int, **changes: Any) -> Link:

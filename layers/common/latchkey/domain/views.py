@@ -18,6 +18,28 @@ MESSAGES = {
     "INTERNAL_ERROR": "Something went wrong on our side; try again with a new link",
 }
 
+# Of each reason that a connector may give, what support staff read after the message.
+REASONS = {
+    "bad_credentials": "the provider did not accept the user name or the password",
+    "account_locked": "the provider has locked the account",
+    "password_expired": "the provider wants a new password first",
+    "terms_not_accepted": "the provider wants its terms accepted first",
+    "mfa_unsupported": "the account's second factor is one that cannot be used here",
+    "captcha": "the provider wanted proof that a human was there",
+    "code_expired": "the one-time code was no longer valid",
+    "card_declined": "the provider declined the card",
+    "card_not_supported": "the provider does not take this kind of card",
+    "duplicate": "the provider has this already",
+    "not_found": "the account has nothing of the kind",
+    "limit_reached": "the provider allows no more of it",
+    "page_changed": "the provider's pages are not as the connector knows them",
+    "not_offered": "the provider does not offer this for the account",
+    "provider_maintenance": "the provider is closed for maintenance",
+    "provider_unreachable": "the provider did not answer",
+    "blocked_by_provider": "the provider turned the connector away",
+    "other": "for a reason that has no name here",
+}
+
 
 def created_view(link: Link, claim_code: str) -> dict[str, Any]:
     """The answer to Create Link. The same for every replay, so it shows the link as it was made."""
@@ -94,7 +116,7 @@ def session_view(stored: Link, now: int) -> dict[str, Any]:
         "linkId": link.link_id,
         "status": status,
         "integration": _integration(link),
-        "challenge": json.loads(session.challenge) if asks and session.challenge else None,
+        "challenge": _challenge(session.challenge) if asks and session.challenge else None,
         "operations": [
             {
                 "resource": o.resource,
@@ -126,9 +148,12 @@ def error_view(error: Failure | None) -> dict[str, Any] | None:
     """Why the link failed, in words of ours: a provider's own may hold anything."""
     if error is None:
         return None
+    message = MESSAGES[error.code]
+    if error.reason is not None:
+        message += f": {REASONS[error.reason]}"
     return {
         "code": error.code,
-        "message": MESSAGES[error.code],
+        "message": message,
         "operationIndex": error.operation_index,
         "reason": error.reason,
     }
@@ -155,9 +180,15 @@ def _told_to_the_client(error: Failure | None) -> dict[str, Any] | None:
     return None if error is None else {"code": error.code, "reason": error.reason}
 
 
+def _challenge(text: str) -> dict[str, Any]:
+    """What the user is asked; when a connector is asked again is between it and its workers."""
+    asked = json.loads(text).items()
+    return {name: value for name, value in asked if name not in ("pollSeconds", "expiresInSeconds")}
+
+
 def _operation_status(link: Link, operation: Operation) -> str:
     if link.status in OPEN or operation.status == "succeeded":
-        return operation.status
+        return "running" if operation.status == "asking" else operation.status
     if operation.status == "pending":
         return "skipped"
     return "unknown" if link.error is not None and link.error.code == "OUTCOME_UNKNOWN" else "failed"

@@ -9,6 +9,7 @@ from latchkey.domain import ids, sessions, strictjson, validation
 from latchkey.domain.errors import (
     ConflictError,
     GoneError,
+    Issue,
     NotFoundError,
     UnauthorizedError,
     ValidationFailedError,
@@ -60,7 +61,7 @@ def session(token: str, now: int) -> Link:
 
 
 def answer_challenge(link: Link, body: dict[str, Any], now: int) -> Link:
-    """Take the user's answer to the open challenge, and have it tried.
+    """Take the user's answer to the open challenge, or one of its actions in its place, and have it tried.
 
     Raises ValidationFailedError, or ConflictError when that challenge is not, or no longer, open.
     """
@@ -69,12 +70,11 @@ def answer_challenge(link: Link, body: dict[str, Any], now: int) -> Link:
     challenge = session_view(link, now)["challenge"]
     if challenge is None or challenge["id"] != body["challengeId"]:
         raise ConflictError("This challenge is not open; read the session for what is asked now")
-    schema = validation.validator(challenge["schema"])
-    if issues := validation.schema_issues(schema, body["input"], "input"):
+    if issues := _misfits(challenge, body):
         raise ValidationFailedError(issues)
     row = f"{sealing.INPUT}#{ids.new_token()}"
     sealed = sealing.seal(
-        strictjson.canonical(body["input"]),
+        strictjson.canonical(body.get("action", body.get("input"))),
         account=link.account,
         subject=link.link_id,
         purpose=sealing.INPUT,
@@ -88,6 +88,19 @@ def answer_challenge(link: Link, body: dict[str, Any], now: int) -> Link:
         raise ConflictError("The session has moved on; read it for what is asked now") from None
     queues.wake_worker(link)
     return link
+
+
+def _misfits(challenge: dict[str, Any], body: dict[str, Any]) -> list[Issue]:
+    """What the challenge does not take."""
+    if "action" in body:
+        offered = [action["id"] for action in challenge.get("actions", ())]
+        known = body["action"] in offered
+        return (
+            [] if known else [Issue("action", "must be the id of one of the challenge's actions", "schema")]
+        )
+    if challenge["type"] == "wait":
+        return [Issue("input", "must be left out of a wait, which goes away by itself", "schema")]
+    return validation.schema_issues(validation.validator(challenge["schema"]), body["input"], "input")
 
 
 def cancel(link: Link, now: int) -> Link:

@@ -70,9 +70,9 @@ def cancel(link: Link, now: int) -> Link:
     return store.retrying(link, step)
 
 
-def fail(link: Link, now: int, code: str) -> Link:
-    """End the link as failed."""
-    last = ended(link, "failed", now, code)
+def fail(link: Link, now: int, code: str, reason: str | None = None) -> Link:
+    """End the link as failed; the connector may have said a reason."""
+    last = ended(link, "failed", now, code, reason)
     if link.running is not None:
         step = "operation.unknown" if code == "OUTCOME_UNKNOWN" else "operation.failed"
         last = noted(last, now, step, link.running)

@@ -2,18 +2,20 @@
 
 Every step is written before it is taken, under the condition that nobody else wrote the link meanwhile.
 So a worker that was overtaken (the link was canceled, or its lease ran out and another took over) stops
-at its next write, and a worker that dies leaves behind how far it came.
+at its next write, and a worker that dies leaves behind how far it came. Only what the user chooses while a
+wait is polled does not overtake: the worker writes again over that, and it is tried next.
 """
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
-from latchkey.adapters import connectors, sealing, store, telemetry
+from latchkey.adapters import connectors, queues, sealing, store, telemetry
 from latchkey.adapters.connectors import ConnectorDiedError, ConnectorUnreachableError
 from latchkey.domain import connector_protocol, ids, links, sessions, validation
 from latchkey.domain.errors import NotFoundError, UnavailableError
-from latchkey.domain.links import Link, session_of
+from latchkey.domain.links import Link, Session, session_of
 from latchkey.services import end_link
 
 # What is left of the function's time when it begins a connector's call.
@@ -32,7 +34,7 @@ def run(session_id: str, clock: Callable[[], int], seconds_left: Callable[[], fl
         return  # done, waiting for the user, or in another worker's hands
     worker = _Worker(link, clock, seconds_left)
     try:
-        worker.save(sessions.leased(link, clock()))
+        worker.link = store.save(link, sessions.leased(link, clock()))
         worker.work()
     except store.SupersededError as error:
         telemetry.logger.info("overtaken", linkId=link.link_id)
@@ -58,8 +60,28 @@ class _Worker:
         self.clock = clock
         self.seconds_left = seconds_left
 
-    def save(self, link: Link) -> None:
-        self.link = store.save(self.link, link)
+    def write(self, write: Callable[[Link], Link]) -> None:
+        """Do what writes the link and returns it; once more if the user chose an action meanwhile."""
+        lease = session_of(self.link).lease_until
+        try:
+            self.link = write(self.link)
+        except store.SupersededError as error:
+            if error.link.status != "active" or session_of(error.link).lease_until != lease:
+                raise
+            self.link = write(error.link)
+
+    def save(self, step: Callable[[Link], Link]) -> None:
+        """Write the link after a step, and delete what was sealed for its session and no longer is of it."""
+
+        def write(link: Link) -> Link:
+            saved = store.save(link, step(link))
+            before, after = session_of(link), session_of(saved)
+            for row in (before.state_row, before.input_row):
+                if row not in (None, after.state_row, after.input_row):
+                    store.delete_secret(saved, row)
+            return saved
+
+        self.write(write)
 
     def work(self) -> None:
         try:
@@ -83,30 +105,41 @@ class _Worker:
         if session.authenticated:
             return state
         self._check()
+        action = "start" if session.challenge is None else "poll" if session.awaits_input else "answer"
         try:
-            if session.input_row is None:
-                reply = connectors.call(self.link, "start", state)
-            else:
-                answer = self._unseal(session.input_row, sealing.INPUT)
-                reply = connectors.call(self.link, "answer", state, input=answer)
+            reply = connectors.call(self.link, action, state, **self._answer(session))
         except (ConnectorDiedError, ConnectorUnreachableError) as error:
-            self._fail("CONNECTION_FAILED", error)
+            self._fail("CONNECTION_FAILED", cause=error)
         match reply["status"]:
             case "challenge":
-                challenge = {"id": f"chl_{ids.new_token()}"} | reply["challenge"]
-                row = self._seal(sealing.STATE, reply["state"])
-                self.save(sessions.asked(self.link, self.clock(), challenge, row))
-            case "authenticated":
-                row = self._seal(sealing.STATE, reply["state"])
-                self.save(sessions.authenticated(self.link, self.clock(), row))
+                self._ask(reply, state, polled=action == "poll")
             case "error":
-                self._fail(reply["code"])
-        for used in (session.state_row, session.input_row):
-            if used is not None:
-                store.delete_secret(self.link, used)
-        if not session_of(self.link).authenticated:
-            raise _OverError
+                self._fail(reply["code"], connector_protocol.reason(reply))
+        row = self._seal(sealing.STATE, reply["state"])
+        self.save(partial(sessions.authenticated, now=self.clock(), state_row=row))
         return reply["state"]
+
+    # --- Asking the user, in a login or an operation ------------------------------------------------
+
+    def _answer(self, session: Session) -> dict[str, Any]:
+        """What a request says of the user's answer: an object that was typed, or the id of an action."""
+        if session.input_row is None:
+            return {}
+        answer = self._unseal(session.input_row, sealing.INPUT)
+        return {"choice" if isinstance(answer, str) else "input": answer}
+
+    def _ask(self, reply: dict[str, Any], state: Any, *, polled: bool) -> NoReturn:
+        """Stop at the challenge that was replied to a request with this state."""
+        now, row = self._check_time(), session_of(self.link).state_row
+        if reply["state"] != state:
+            row = self._seal(sealing.STATE, reply["state"])
+        new_id = f"chl_{ids.new_token()}"
+        self.save(lambda link: sessions.asked(link, now, reply["challenge"], row, new_id, polled=polled))
+        if not session_of(self.link).awaits_input:
+            queues.wake_worker(self.link)  # for what the user has chosen
+        elif "pollSeconds" in reply["challenge"]:
+            queues.wake_worker(self.link, reply["challenge"]["pollSeconds"])
+        raise _OverError
 
     # --- Operations ------------------------------------------------------------------------------
 
@@ -132,11 +165,15 @@ class _Worker:
                 if "state" in reply:
                     state = reply["state"]
                     state_row = self._seal(sealing.STATE, state)
-                self.save(sessions.succeeded(self.link, now, index, row, state_row))
+                done = partial(sessions.succeeded, index=index, result_row=row, state_row=state_row)
+                self.save(partial(done, now=now))
         return results
 
     def _execute(self, index: int, arguments: Any, state: Any) -> dict[str, Any]:
-        """Run one operation; the reply with its result. A read is tried again if the connector dies."""
+        """Run one operation; the reply with its result. A read is tried again if the connector dies.
+
+        After a challenge it is handed over again, with the answer; a read that died with that, without.
+        """
         operation = self.link.operations[index]
         request = {
             "index": index,
@@ -148,27 +185,41 @@ class _Worker:
             self._check()
             if self.link.operations[index].tries >= sessions.MAX_TRIES:
                 self._fail("CONNECTION_FAILED")
-            self.save(sessions.began(self.link, self.clock(), index))
+            session = session_of(self.link)
+            answer, polled = self._answer(session), session.awaits_input
+            self.save(partial(sessions.began, now=self.clock(), index=index, polled=polled))
             try:
-                reply = connectors.call(self.link, "execute", state, operation=request)
-                if reply["status"] == "error":
-                    self._fail(reply["code"])
-                break
+                reply = connectors.call(self.link, "execute", state, operation=request, **answer)
             except ConnectorUnreachableError as error:
-                self._fail("CONNECTION_FAILED", error)
+                self._fail("CONNECTION_FAILED", cause=error)
             except ConnectorDiedError as error:
                 telemetry.logger.warning("connector died", linkId=self.link.link_id, reason=str(error))
-            if operation.action == "write":
-                self._fail("OUTCOME_UNKNOWN")
+                if operation.action == "write":
+                    self._fail("OUTCOME_UNKNOWN")
+                continue
+            match reply["status"]:
+                case "result":
+                    break
+                case "challenge":
+                    new = not polled or reply["challenge"]["type"] != "wait"
+                    if new and self.link.operations[index].asked >= sessions.MAX_ASKED:
+                        self._fail("AUTOMATION_ERROR")
+                    self._ask(reply, state, polled=polled)
+                case "error":
+                    self._fail(reply["code"], connector_protocol.reason(reply))
         schema = validation.result_validator(self.link.integration_id, operation.resource, operation.action)
         if connector_protocol.data_issues(schema, reply["data"]):
             self._fail("RESULT_VALIDATION_ERROR")
         return reply
 
     def _complete(self, results: list[dict[str, Any]]) -> None:
-        now = self._check_time()
-        last = sessions.succeeded(self.link, now, len(results) - 1, None, session_of(self.link).state_row)
-        end_link.end(self.link, links.ended(last, "complete", now), now, self._result(results))
+        now, index = self._check_time(), len(results) - 1
+
+        def complete(link: Link) -> Link:
+            last = sessions.succeeded(link, now, index, None, session_of(link).state_row)
+            return end_link.end(link, links.ended(last, "complete", now), now, self._result(results))
+
+        self.write(complete)
 
     def _result(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """The link's result, of those of its operations so far."""
@@ -189,7 +240,7 @@ class _Worker:
         now = self.clock()
         last = links.as_of(self.link, now)
         if last.status != "active":
-            end_link.end(self.link, last, now)
+            self.write(lambda link: end_link.end(link, links.as_of(link, now), now))
             raise _OverError
         return now
 
@@ -197,13 +248,14 @@ class _Worker:
         """Go on only if the session is not over and this worker has the time for a call."""
         now = self._check_time()
         if self.seconds_left() < NEEDED_SECONDS:
-            self.save(sessions.released(self.link, now))  # and sweep calls the next worker
+            self.save(partial(sessions.released, now=now))  # and sweep calls the next worker
             raise _OverError
 
-    def _fail(self, code: str, cause: Exception | None = None) -> NoReturn:
+    def _fail(self, code: str, reason: str | None = None, *, cause: Exception | None = None) -> NoReturn:
         if cause is not None:
             telemetry.logger.warning("connector failed", linkId=self.link.link_id, reason=str(cause))
-        end_link.fail(self.link, self.clock(), code)
+        now = self.clock()
+        self.write(lambda link: end_link.fail(link, now, code, reason))
         raise _OverError
 
     def _seal(self, purpose: str, value: Any) -> str:
