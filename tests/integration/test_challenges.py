@@ -220,6 +220,7 @@ def test_an_action_chosen_during_a_poll_is_tried_after_it_if_there_still_is_a_wa
 
     def chosen(_: Json) -> Json:
         assert act(stack, token, action="again").status == 202
+        stack.work()  # a second worker finds the first at it
         return replied
 
     plays(stack, asks(WAIT | {"actions": ACTIONS}, 1), chosen, *[asks(OTP, 3)] * heard, result(stack))
