@@ -60,7 +60,7 @@ class Deployed:
         row, milliseconds = self.link(link_id), 1000 * seconds
         waits = [row, row.get("session", {}), row.get("webhook", {})]
         for part in waits:
-            for name in ("updatedAt", "dueAt", "leaseUntil", "nextAttemptAt"):
+            for name in ("updatedAt", "dueAt", "leaseUntil", "pollAt", "nextAttemptAt"):
                 if part.get(name):
                     part[name] -= milliseconds
         self.table("LinksTable").put_item(

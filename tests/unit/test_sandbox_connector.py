@@ -152,6 +152,52 @@ def test_after_a_wrong_password_the_right_one_logs_in() -> None:
     assert session.answer(username="user_good", password="pass_good")["status"] == "authenticated"
 
 
+def test_user_wait_is_polled_until_five_seconds_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_704_067_200_000
+    monkeypatch.setattr("time.time_ns", lambda: now * 1_000_000)
+    session = Session()
+    reply = session.log_in("user_wait")
+    assert reply["challenge"]["type"] == "wait"
+    now += app.WAIT_MS - 1
+    assert session.call("poll")["challenge"] == reply["challenge"]
+    now += 1
+    assert session.call("poll")["status"] == "authenticated"
+    assert session.execute(WRITE)["status"] == "result"
+
+
+def test_user_choice_has_three_codes_for_each_way_that_is_chosen() -> None:
+    session = Session()
+    assert session.log_in("user_choice")["challenge"]["type"] == "choice"
+    assert session.answer(way="email")["challenge"]["type"] == "otp"
+    assert session.call("answer", choice="other_way")["challenge"]["values"] == {"way": "email"}
+    session.answer(way="sms")
+    for left in (2, 1):
+        assert f"({left} left)" in session.answer(code="000000")["challenge"]["message"]
+        assert "message" in session.call("answer", choice="new_code")["challenge"]
+    assert session.answer(code="000000") == LOGIN_FAILED
+
+
+def test_user_step_up_confirms_the_first_write_with_a_code() -> None:
+    session = Session()
+    session.log_in("user_step_up")
+    assert session.execute(READ)["status"] == "result"
+    write: dict[str, Any] = {"index": 1} | WRITE
+    assert session.execute(WRITE, 1)["challenge"]["type"] == "otp"
+    wrong = session.call("execute", operation=write, input={"code": "000000"})
+    assert "(2 left)" in wrong["challenge"]["message"]
+    assert "message" not in session.call("execute", operation=write)["challenge"]
+    assert session.call("execute", operation=write, input={"code": "123456"})["status"] == "result"
+    assert session.execute(WRITE, 2)["status"] == "result"
+
+
+def test_user_declined_has_its_card_declined_and_can_read() -> None:
+    session = Session()
+    session.log_in("user_declined")
+    assert session.execute(READ)["status"] == "result"
+    declined = {"status": "error", "code": "AUTOMATION_ERROR", "reason": "card_declined"}
+    assert session.execute(WRITE) == declined
+
+
 def test_user_locked_fails_at_once() -> None:
     assert Session().log_in("user_locked") == LOGIN_FAILED
 
@@ -240,8 +286,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = ("good", "otp", "bad", "locked", "op1_fails", "op9_fails", "bad_data", "down", "nobody")
-ACTIONS = {"none": "start", "login": "answer", "otp": "answer", "authenticated": "execute"}
+NAMES = (
+    *("good", "otp", "bad", "locked", "op1_fails", "op9_fails", "bad_data", "down", "nobody"),
+    *("wait", "choice", "step_up", "declined"),
+)
+ACTIONS = {"none": "start", "login": "answer", "otp": "answer", "choice": "answer", "code": "answer"}
+ACTIONS |= {"wait": "poll", "authenticated": "execute", "step_up": "execute"}
 
 
 def right(step: str, tries: int, user: str, index: int, action: str, dry_run: bool) -> dict[str, Any]:
@@ -250,8 +300,10 @@ def right(step: str, tries: int, user: str, index: int, action: str, dry_run: bo
         "version": 1,
         "action": ACTIONS[step],
         "integrationId": "tmobile",
-        "state": None if step == "none" else {"step": step, "triesLeft": tries, "user": user},
-        "input": {"username": user, "password": app.PASSWORD, "code": app.CODE},
+        "state": None
+        if step == "none"
+        else {"step": step, "triesLeft": tries, "user": user, "way": "sms", "until": tries},
+        "input": {"username": user, "password": app.PASSWORD, "code": app.CODE, "way": "email"},
         "operation": {
             "index": index,
             "resource": "paymentMethod",
@@ -262,9 +314,10 @@ def right(step: str, tries: int, user: str, index: int, action: str, dry_run: bo
 
 
 PATHS = (
-    "version action sessionId integrationId state state.step state.triesLeft state.user input input.username "
-    "input.password input.code operation operation.index operation.resource operation.action "
-    "operation.arguments operation.arguments.limit operation.arguments.dryRun operation.arguments.cardNumber"
+    "version action sessionId integrationId state state.step state.triesLeft state.user state.way "
+    "state.until state.confirmed choice input input.username input.password input.code input.way "
+    "operation operation.index operation.resource operation.action operation.arguments "
+    "operation.arguments.limit operation.arguments.dryRun operation.arguments.cardNumber"
 )
 
 
@@ -301,7 +354,7 @@ def test_any_request_at_all_gets_a_reply_that_fits(
     request = data.draw(requests)
     reply = app.lambda_handler(request, None)
     action = request.get("action") if isinstance(request, dict) else None
-    actions = [action] if action in ("start", "answer", "execute") else ["start", "execute"]
+    actions = [action] if action in ("start", "answer", "poll", "execute") else ["start", "execute"]
     assert [issue for action in actions for issue in reply_issues(reply, action)] == []
 
 
