@@ -10,7 +10,9 @@ import pytest
 from functions.sandbox_connector import app
 from latchkey.domain.catalogue import SCHEMAS, providers, read_schema
 from latchkey.domain.validation import schema_issues, validator
-from local.conformance import SANDBOX_INPUTS, Call, CallFailed, Check, conformance, report
+from local.conformance import SANDBOX_INPUTS, conformance, report
+from local.connector_session import Call, Check
+from local.environments import CallFailed
 from tests.template import ROOT
 
 type Json = dict[str, Any]
