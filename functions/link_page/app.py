@@ -45,9 +45,9 @@ _TEXTS: dict[str, Any] = {
 _PARTS = {language: _parts(texts["page"]) for language, texts in _TEXTS.items()}
 # What the script says. "<" is written so that no text ends the element that holds it.
 _SCRIPT_TEXTS = {
-    language: json.dumps({"script": texts["script"], "tasks": texts["tasks"]}, ensure_ascii=False).replace(
-        "<", "\\u003c"
-    )
+    language: json.dumps(
+        {part: texts[part] for part in ("script", "tasks", "reasons")}, ensure_ascii=False
+    ).replace("<", "\\u003c")
     for language, texts in _TEXTS.items()
 }
 

@@ -2,13 +2,14 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const body = document.body;
-  const { script: TEXTS, tasks: TASKS } = JSON.parse($("texts").textContent);
+  const { script: TEXTS, tasks: TASKS, reasons: ADVICE } = JSON.parse($("texts").textContent);
   // A name in a sentence keeps its own direction (first strong isolate ... pop directional isolate), and a
   // word joiner after its hyphen keeps "T-Mobile" on one line.
   const own = (text) => `\u2068${text.split("-").join("-\u2060")}\u2069`;
   const brand = own(body.dataset.brand);
   let provider = own(body.dataset.provider);
-  const say = (key, values) => TEXTS[key].replace(/\{(\w+)\}/g, (_, name) => ({ brand, provider, ...values })[name]);
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => ({ brand, provider, ...values })[name]);
+  const say = (key, values) => fill(TEXTS[key], values);
 
   // --- What this browser remembers of this link ---------------------------------------------------
   // The session goes on in any tab of it until it ends; then this tab alone can still show how. Where storage
@@ -102,7 +103,7 @@
     });
   };
 
-  // Why a link failed, by its code: a heading, and what to do.
+  // Why a link failed, by its code: a heading, and what to do, which its reason may say better.
   const REASONS = {
     LOGIN_FAILED: ["loginFailedTitle", "loginFailed"],
     CLIENT_TIMEOUT: ["timeoutTitle", "timeout"],
@@ -113,7 +114,8 @@
   };
   const drawFailure = (failure) => {
     const [title, advice] = REASONS[failure && failure.code] || ["internalTitle", "internal"];
-    $("failed").querySelector("h1 + p").textContent = say(advice);
+    const better = failure && ADVICE[failure.reason];
+    $("failed").querySelector("h1 + p").textContent = better ? fill(better) : say(advice);
     show("failed", say(title));
   };
 
@@ -169,11 +171,11 @@
     if (!asks) {
       drawSteps("working", session.operations);
       show("working", say(session.operations.some((operation) => operation.status !== "pending") ? "working" : "talking"));
-    } else if (body.dataset.view !== "ask" || $("form").dataset.challenge !== session.challenge.id) {
+    } else if (body.dataset.view !== "ask" || asked !== JSON.stringify(session.challenge)) {
       drawChallenge(session);
     }
     pause = changed ? (asks ? 3000 : 500) : Math.min(pause * 1.4, asks ? 15000 : 5000);
-    lookIn(pause);
+    lookIn(asks && session.challenge.type === "wait" ? 2500 : pause);
   };
   const drawEnd = ({ status, error, operations, returnUrl }) => {
     clearTimeout(timer);
@@ -236,18 +238,37 @@
 
   const titles = {}; // the first title of each type of challenge: when it comes again, its own says what was wrong
   const typed = {}; // what was typed into fields that are no secret, for when they come again
-  const drawChallenge = ({ challenge, expiresAt }) => {
+  let asked = ""; // the challenge as it is on the page
+  let acted = false; // whether an action was chosen last: then a message is news, and no fault
+  const drawChallenge = ({ challenge, expiresAt, operations }) => {
     const form = $("form");
-    const names = Object.keys(challenge.schema.properties).join();
-    const again = challenge.type === form.dataset.type && names === form.dataset.names;
+    const waits = challenge.type === "wait";
+    const task = operations.find(({ status }) => status === "running");
+    const names = `${operations.indexOf(task)} ${Object.keys(challenge.schema.properties)}`;
+    const again = !waits && challenge.type === form.dataset.type && names === form.dataset.names;
+    const still = body.dataset.view === "ask" && challenge.id === form.dataset.challenge; // a wait with news
     if (!again) titles[challenge.type] = challenge.title;
+    asked = JSON.stringify(challenge);
     form.dataset.challenge = challenge.id;
-    form.dataset.type = challenge.type;
+    form.dataset.type = body.dataset.asks = challenge.type;
     form.dataset.names = names;
-    $("message").textContent = challenge.message || (again && challenge.title !== titles[challenge.type] ? challenge.title : "");
+    $("task").textContent = task ? say("askedFor", { task: own(TASKS[task.description] || task.description) }) : "";
+    const message = challenge.message || (again && challenge.title !== titles[challenge.type] ? challenge.title : "");
+    $("message").className = acted || waits ? "" : "fault";
+    if (still && message !== $("message").textContent) $("live").textContent = message;
+    $("message").textContent = message;
     $("send").textContent = say({ login: "logIn", otp: "confirm" }[challenge.type] || "continue");
-    const time = new Date(expiresAt).toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
-    $("until").textContent = say("until", { time: time.split(" ").join("\u00a0") });
+    $("send").hidden = waits;
+    const ends = Math.min(expiresAt, challenge.expiresAt || expiresAt);
+    const time = new Date(ends).toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
+    const until = say(ends < expiresAt ? "haveUntil" : "until", { time: time.split(" ").join("\u00a0") });
+    $("until").textContent = waits ? `${say("waits")} ${until}` : until;
+    if (still) return show("ask", challenge.title);
+    $("others").replaceChildren(...(challenge.actions || []).map(({ id, title }) => {
+      const button = element("button", { type: "button", dir: "auto" }, title);
+      button.onclick = () => { if (!sending) send(button, { action: id }); };
+      return button;
+    }));
     const required = challenge.schema.required || [];
     const values = { ...(again ? typed : {}), ...challenge.values };
     const texts = Object.keys(challenge.schema.properties).filter((name) => !challenge.schema.properties[name].oneOf);
@@ -259,8 +280,10 @@
     $("fields").replaceChildren(...fields.map((field) => field.box));
     show("ask", challenge.message ? challenge.title : titles[challenge.type]);
     const empty = fields.find((field) => !field.read());
-    if (again && $("message").textContent && empty) empty.input.focus();
-    else $("ask").querySelector("h1").focus();
+    if (again && message && empty) {
+      empty.input.setAttribute("aria-describedby", `message ${empty.input.getAttribute("aria-describedby")}`);
+      empty.input.focus();
+    } else $("ask").querySelector("h1").focus();
   };
   const isSecret = (schema) => schema.format === "password" || schema.writeOnly === true;
 
@@ -362,14 +385,18 @@
     const values = fields.map((field) => field.read());
     if (refuseFields(fields.map((field, index) => field.check(values[index])))) return;
     const input = Object.fromEntries(fields.map((field, index) => [field.name, values[index]]).filter(([, value]) => value !== ""));
+    send($("send"), { input });
+  };
+  const send = async (button, content) => {
     const { challenge } = $("form").dataset;
-    busy($("send"), true);
+    busy(button, true);
     ++turn;
     clearTimeout(timer);
-    const answer = await call("POST", "link/session/input", isSession, { challengeId: challenge, input });
-    busy($("send"), false);
+    const answer = await call("POST", "link/session/input", isSession, { challengeId: challenge, ...content });
+    busy(button, false);
     if (answer.kind === "ok") {
-      fields.forEach((field, index) => { if (!field.secret) typed[field.name] = values[index]; });
+      acted = "action" in content;
+      fields.forEach((field) => { if (!field.secret) typed[field.name] = field.read(); });
       $("fields").replaceChildren(); // nothing that was typed stays in the page
       fields = [];
       draw(answer.value);

@@ -137,24 +137,13 @@ def answer_returned(route: Route) -> None:
     route.fulfill(status=200, content_type="text/html", body="<title>Returned</title><h1>Returned</h1>")
 
 
-CHOICE = {
-    "id": "chl_choice",
-    "type": "choice",
-    "title": "How should the code reach you?",
-    "schema": {
-        "type": "object",
-        "required": ["method"],
-        "properties": {
-            "method": {
-                "type": "string",
-                "title": "Send the code by",
-                "oneOf": [
-                    {"const": "sms", "title": "Text message to number ending in 42"},
-                    {"const": "mail", "title": "E-mail to u•••@example.com"},
-                ],
-            }
-        },
-    },
+# The sandbox's lasts for five seconds.
+WAIT = {
+    "id": "chl_wait",
+    "type": "wait",
+    "title": "Approve the login in the app of T-Mobile",
+    "schema": {"type": "object", "properties": {}, "additionalProperties": False},
+    "actions": [{"id": "by_code", "title": "Send me a code instead"}],
 }
 
 
@@ -188,10 +177,41 @@ def code_refused(visit: Visit) -> None:
 
 
 def choice(visit: Visit) -> None:
-    visit.open()
-    visit.change_session(status="awaiting_input", challenge=CHOICE)
+    visit.agree()
+    visit.log_in("user_choice")
+    visit.sees("Where shall T-Mobile send the code?")
+
+
+def code_with_actions(visit: Visit) -> None:
+    choice(visit)
+    visit.page.get_by_label("E-mail to u***@example.com").check()
     visit.press("Continue")
-    visit.sees(CHOICE["title"])  # type: ignore[arg-type] # a text
+    visit.page.locator("input[autocomplete=one-time-code]").wait_for()
+
+
+def code_sent_again(visit: Visit) -> None:
+    code_with_actions(visit)
+    visit.press("Send a new code")
+    expect(visit.page.locator("#message")).to_have_text("A new code is on its way")
+
+
+def waiting(visit: Visit, **changes: Any) -> None:
+    visit.open()
+    visit.change_session(status="awaiting_input", challenge=WAIT | changes)
+    visit.press("Continue")
+    visit.sees("Approve the login in the app of T-Mobile")
+
+
+def step_up(visit: Visit) -> None:
+    visit.agree()
+    visit.log_in("user_step_up")
+    visit.sees("Enter the code that T-Mobile sent you, to save the card")
+
+
+def step_up_refused(visit: Visit) -> None:
+    step_up(visit)
+    visit.enter_code("000000")
+    expect(visit.page.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
 
 
 def working(visit: Visit) -> None:
@@ -327,12 +347,18 @@ STATES: dict[str, Callable[[Visit], None]] = {
     "code": one_time_code,
     "code-refused": code_refused,
     "choice": choice,
+    "code-with-actions": code_with_actions,
+    "code-sent-again": code_sent_again,
+    "waiting": waiting,
+    "step-up": step_up,
+    "step-up-refused": step_up_refused,
     "working": working,
     "about-to-cancel": about_to_cancel,
     "done": ends("user_good", "All done", returnUrl=None),
     "done-return-to-site": done_then_stay,
     "done-return-to-app": ends("user_good", "All done", returnUrl="myapp://callback"),
     "failed-login": ends("user_locked", "T-Mobile did not accept the login"),
+    "failed-card-declined": ends("user_declined", "Something went wrong at T-Mobile"),
     "failed-operation": ends("user_op2_fails", "Something went wrong at T-Mobile"),
     "failed-data": ends("user_bad_data", "Something went wrong at T-Mobile"),
     "failed-connection": ends("user_down", "T-Mobile cannot be reached"),

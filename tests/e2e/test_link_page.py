@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.e2e.api import Api, Session
-from tests.e2e.browser import DESKTOP, PHONE, PHONE_AGENT, SCHEMES, SMALLEST, STATES, Visit
+from tests.e2e.browser import DESKTOP, PHONE, PHONE_AGENT, SCHEMES, SMALLEST, STATES, WAIT, Visit
 from tests.e2e.deployed import Deployed, encodings
 from tests.e2e.test_faults import THROTTLED, faults
 
@@ -24,6 +24,7 @@ ONE = [{"resource": "paymentMethod", "action": "read"}]
 ENDS = {
     "done": ("complete", None),
     "failed-login": ("failed", "LOGIN_FAILED"),
+    "failed-card-declined": ("failed", "AUTOMATION_ERROR"),
     "failed-operation": ("failed", "AUTOMATION_ERROR"),
     "failed-data": ("failed", "RESULT_VALIDATION_ERROR"),
     "failed-connection": ("failed", "CONNECTION_FAILED"),
@@ -323,7 +324,80 @@ def test_a_choice_is_sent_as_its_constant(visit: OpenWindow) -> None:
     user.page.get_by_label("E-mail").check()
     with user.page.expect_request("**/session/input") as sent:
         user.press("Continue")
-    assert sent.value.post_data_json == {"challengeId": "chl_choice", "input": {"method": "mail"}}
+    assert json.loads(sent.value.post_data or "")["input"] == {"way": "email"}
+
+
+def test_actions_are_taken_by_keyboard_and_a_new_code_is_news_and_no_fault(visit: OpenWindow) -> None:
+    user = visit()
+    STATES["code-with-actions"](user)
+    red = user.page.locator(".trouble").first.evaluate("element => getComputedStyle(element).color")
+    message = user.page.locator("#message")
+    user.page.get_by_role("button", name="Send a new code").focus()
+    user.page.keyboard.press("Enter")
+    expect(message).to_have_text("A new code is on its way")
+    assert message.evaluate("element => getComputedStyle(element).color") != red
+    code = user.page.get_by_label("One-time code")
+    expect(code).to_be_focused()
+    expect(code).to_have_accessible_description(re.compile("^A new code is on its way"))
+    user.enter_code("000000")
+    expect(message).to_have_text("That code is wrong: try again (2 left)")
+    assert message.evaluate("element => getComputedStyle(element).color") == red
+    user.sees("Enter the code that T-Mobile sent you")
+    expect(user.page.locator("#until")).to_have_text(re.compile("^You have until "))
+    user.press("Choose another way")
+    expect(user.page.get_by_label("E-mail")).to_be_checked()
+    user.press("Continue")
+    user.enter_code("123456")
+    user.sees("All done")
+
+
+def test_a_wait_needs_nothing_typed_and_goes_by_itself(visit: OpenWindow) -> None:
+    user = visit()
+    user.agree()
+    user.log_in("user_wait")
+    user.sees("Approve the login in the app of T-Mobile")
+    expect(user.page.locator("#send")).to_be_hidden()
+    expect(user.page.locator("#until")).to_have_text(
+        re.compile("^When it is done, this page goes on by itself. ")
+    )
+    user.sees("All done")
+
+
+def test_news_of_a_wait_are_announced_and_leave_the_keyboard_where_it_is(visit: OpenWindow) -> None:
+    user = visit()
+    STATES["waiting"](user)
+    action = user.page.get_by_role("button", name="Send me a code instead")
+    action.focus()
+    user.page.unroute("**/link/session")
+    user.change_session(
+        status="awaiting_input", challenge=WAIT | {"message": "We have asked your phone again"}
+    )
+    expect(user.page.locator("#live")).to_have_text("We have asked your phone again")
+    expect(user.page.locator("#message")).to_have_text("We have asked your phone again")
+    expect(action).to_be_focused()
+    with user.page.expect_request("**/session/input") as sent:
+        user.page.keyboard.press("Enter")
+    assert sent.value.post_data_json == {"challengeId": "chl_wait", "action": "by_code"}
+
+
+def test_a_code_for_a_card_says_what_for_and_is_no_second_try_of_the_logins(visit: OpenWindow) -> None:
+    user = visit()
+    STATES["step-up"](user)
+    unseen = "[\u2060\u2068\u2069]*"
+    expect(user.page.locator("#task")).to_have_text(
+        re.compile(f"^Needed for: {unseen}Save a new card as your payment method{unseen}$")
+    )
+    expect(user.page.locator("#message")).to_be_empty()
+    user.enter_code("000000")
+    expect(user.page.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
+    user.enter_code("123456")
+    user.sees("All done")
+
+
+def test_a_reason_is_told_in_a_sentence_of_the_page(visit: OpenWindow) -> None:
+    user = visit()
+    STATES["failed-card-declined"](user)
+    expect(user.page.locator("#failed h1 + p")).to_contain_text("did not accept the card")
 
 
 def test_hostile_texts_stay_texts(visit: OpenWindow) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from functions.link_page import app
 from latchkey.adapters import aws, settings, store
 from latchkey.domain import catalogue
+from latchkey.domain.connector_protocol import REASONS
 from latchkey.domain.errors import UnavailableError
 from latchkey.domain.links import Session
 from tests.integration.conftest import Answer, Output, Stack, founding, sample_event
@@ -490,7 +491,7 @@ def placeholders(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("language", app.LANGUAGES[1:])
-@pytest.mark.parametrize("part", ["page", "script"])
+@pytest.mark.parametrize("part", ["page", "script", "reasons"])
 def test_each_language_says_all_of_it(language: str, part: str) -> None:
     first, other = TEXTS[app.LANGUAGES[0]][part], TEXTS[language][part]
     assert first.keys() == other.keys()
@@ -498,6 +499,10 @@ def test_each_language_says_all_of_it(language: str, part: str) -> None:
         assert other[name].strip()
         assert placeholders(other[name]) == placeholders(text), name
         assert other[name] != text
+
+
+def test_only_reasons_that_connectors_may_give_have_a_sentence() -> None:
+    assert TEXTS["en"]["reasons"].keys() <= {word for words in REASONS.values() for word in words}
 
 
 def test_each_text_is_used_and_each_that_is_used_is_there() -> None:
