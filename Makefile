@@ -26,8 +26,9 @@ BUILD_ENVIRONMENTS := .venv/.ready .local/sam/.ready
 build: $(BUILD_ENVIRONMENTS) ## Build the artefacts for this machine, or for ARCH=arm64|x86_64
 	@$(LOCAL) local.build $(if $(ARCH),--architecture $(ARCH))
 
-up: build .local/emulator/.ready ## Start the local stack or update it (PORT=4600 EMULATOR_PORT=4601)
-	@$(LOCAL) local.stack up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT))
+up: build .local/emulator/.ready ## Start the local stack or update it (PORT=4600 EMULATOR_PORT=4601 CONNECTORS="att=file.py")
+	@$(LOCAL) local.stack up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT)) \
+		$(if $(CONNECTORS),--connectors "$(CONNECTORS)")
 
 down: .venv/.ready ## Stop the local stack
 	@$(LOCAL) local.stack down
@@ -55,6 +56,9 @@ invoke: .venv/.ready .local/sam/.ready ## Run a built function in a container: F
 conformance: .venv/.ready ## Try a connector: CONNECTOR=file.py|function INTEGRATION=tmobile INPUT=inputs.json SUBMIT=yes
 	@$(LOCAL) local.conformance $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION)) \
 		$(if $(INPUT),--input $(INPUT)) $(if $(STACK),--stack $(STACK)) $(if $(SUBMIT),--submit)
+
+play: .venv/.ready ## Play a connector in the terminal, as its user would: CONNECTOR=file.py INTEGRATION=tmobile
+	@$(LOCAL) local.play $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION))
 
 # --- Checks --------------------------------------------------------------------------------------
 

@@ -191,6 +191,18 @@ def _turn_away(port: int) -> None:
     patched.getaddrinfo = find
 
 
+def load(connector: str) -> Any:
+    """The connector's module."""
+    name = Path(connector).stem
+    spec = importlib.util.spec_from_file_location(name, connector)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{connector} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def _serve(connector: str, answers: int, port: int) -> None:
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -203,13 +215,7 @@ def _serve(connector: str, answers: int, port: int) -> None:
     sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
     if port:
         _turn_away(port)
-    spec = importlib.util.spec_from_file_location(Path(connector).stem, connector)
-    if spec is None or spec.loader is None:
-        sys.exit(f"{connector} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[Path(connector).stem] = module
-    spec.loader.exec_module(module)
-    handler = module.lambda_handler
+    handler = load(connector).lambda_handler
     say(loaded=True)
     for line in requests:
         sent = json.loads(line)

@@ -16,14 +16,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 from latchkey.domain import ids
-from local import gaps, keys
+from local import connectors, gaps, keys
 from local.build import ARCHITECTURE, BUILD, ROOT, SAM, host_architecture
 
 REGION = "us-east-1"
@@ -74,10 +74,17 @@ class Stack:
 
     # --- up and down -----------------------------------------------------------------------------
 
-    def up(self, port: int | None, emulator_port: int | None, faults_port: int | None = None) -> None:
+    def up(
+        self,
+        port: int | None,
+        emulator_port: int | None,
+        faults_port: int | None = None,
+        live: Mapping[str, Path] = {},  # nobody changes it
+    ) -> None:
         """Start the stack, or update the one that runs; keys and data of a running one stay.
 
         With a faults port, the functions' calls of AWS go through a proxy there that makes them fail as told.
+        `live` is the file of each integration's connector for live links.
         """
         if running := self.pid() is not None and self.file.exists():
             for name, asked, url in [
@@ -95,8 +102,10 @@ class Stack:
             raise Failure(f"What is built is for {built}, and this machine is not: `make build` first")
         try:
             with step("Deploying template.yaml to it"):
-                self._deploy()
+                self._deploy(connectors.deploy(self.client, live))
                 gaps.close(self.client, STACK_NAME, self.physical_ids())
+                if live:
+                    connectors.admit(self.client, self.physical_ids()["RunSessionFunction"])
             with step("Registering API keys"):
                 self._register_keys()
             with step("Waiting for the API"):
@@ -200,7 +209,7 @@ class Stack:
                 [SAM, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
             ).returncode
 
-    def _deploy(self) -> None:
+    def _deploy(self, live_connectors: str) -> None:
         log, bucket = self.state / "deploy.log", "artefacts"
         self.client("s3").create_bucket(Bucket=bucket)
         options = ["--s3-bucket", bucket, "--capabilities", "CAPABILITY_IAM"]
@@ -209,6 +218,7 @@ class Stack:
             f"Architecture={host_architecture()}",
             f"LinkBaseUrl={self.read()['apiUrl']}",
             "AllowLoopbackWebhooks=true",
+            f"LiveConnectors={live_connectors}",
         ]
         template = str(BUILD / "template.yaml")
         failed = self.sam(
@@ -238,10 +248,10 @@ class Stack:
 
     def follow_logs(self) -> None:
         """Print what the functions log, from a minute ago on, until interrupted."""
-        groups = [name for logical, name in self.physical_ids().items() if logical.endswith("LogGroup")]
+        named = [name for logical, name in self.physical_ids().items() if logical.endswith("LogGroup")]
         logs, since, seen = self.client("logs"), time.time_ns() // 1_000_000 - 60_000, set()
         while True:
-            for group in groups:
+            for group in [*named, *connectors.log_groups(self.client)]:
                 for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
                     line = (event["logStreamName"], event["timestamp"], event["message"])
                     if line not in seen:
@@ -251,7 +261,7 @@ class Stack:
 
 
 @contextmanager
-def stack_for_tests() -> Iterator[Stack]:
+def stack_for_tests(live: Mapping[str, Path] = {}) -> Iterator[Stack]:
     """A stack of its own, with a faults port, for as long as the context lasts; one at a time."""
     stack = Stack(ROOT / ".local/test-stack")
     with stack.state.with_suffix(".lock").open("w") as lock:
@@ -259,7 +269,7 @@ def stack_for_tests() -> Iterator[Stack]:
         stack.down()  # what a killed test run left behind
         ports = [port for port in range(4650, 4700) if is_free(port)]
         try:
-            stack.up(*ports[:3])
+            stack.up(ports[0], ports[1], ports[2], live)
             yield stack
         finally:
             stack.down()
@@ -307,12 +317,14 @@ def sample_api_key() -> str:
     return str(sample_event()["headers"]["authorization"].removeprefix("Bearer "))
 
 
-def print_welcome(running: dict[str, str]) -> None:
+def print_welcome(running: dict[str, str], live: Mapping[str, Path]) -> None:
     print(f"\nThe API is at {running['apiUrl']}, a test key is {running['testApiKey']}\n")
     print(f"curl -i {running['apiUrl']}/v1/links \\")
     print(f"  -H 'Authorization: Bearer {running['testApiKey']}' \\")
     print("  -H 'Content-Type: application/json' \\")
     print(f"  -d {shlex.quote(sample_event()['body'])}")
+    if live:
+        print(f"\nLive links of {', '.join(live)} are run by their connectors: {running['liveApiKey']}")
 
 
 def main() -> None:
@@ -321,6 +333,7 @@ def main() -> None:
     up = commands.add_parser("up")
     up.add_argument("--port", type=int, help=f"of the API ({PORT})")
     up.add_argument("--emulator-port", type=int, help=f"of the emulated AWS ({EMULATOR_PORT})")
+    up.add_argument("--connectors", type=connectors.pairs, default={}, help="integration=file.py ...")
     commands.add_parser("down")
     commands.add_parser("logs")
     arguments = parser.parse_args()
@@ -328,8 +341,8 @@ def main() -> None:
     try:
         match arguments.command:
             case "up":
-                stack.up(arguments.port, arguments.emulator_port)
-                print_welcome(stack.read())
+                stack.up(arguments.port, arguments.emulator_port, live=arguments.connectors)
+                print_welcome(stack.read(), arguments.connectors)
             case "down":
                 print("Stopped the local stack" if stack.down() else "No local stack was running")
             case "logs":

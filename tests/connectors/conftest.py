@@ -50,8 +50,10 @@ PORT = free_port()
 os.environ["LARK_URL"] = f"http://127.0.0.1:{PORT}"  # before the connectors are imported
 
 
-@pytest.fixture(scope="session")
-def served() -> Iterator[Site]:
+@contextmanager
+def serving() -> Iterator[Site]:
+    """The site, for as long as the context lasts."""
+    lark.site.reset()
     server = uvicorn.Server(uvicorn.Config(lark.app, log_level="warning"))
     with socket.create_server(("127.0.0.1", PORT)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -59,6 +61,12 @@ def served() -> Iterator[Site]:
         yield Site(os.environ["LARK_URL"])
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Site]:
+    with serving() as site:
+        yield site
 
 
 @pytest.fixture(autouse=True)
