@@ -53,6 +53,10 @@ EVENT ?= events/create_link.json
 invoke: .venv/.ready .local/sam/.ready ## Run a built function in a container: FUNCTION=CreateLinkFunction EVENT=...
 	@$(LOCAL) local.invoke $(FUNCTION) $(EVENT)
 
+connector: .venv/.ready ## Write the beginnings of a connector: NAME=voltly
+	@$(LOCAL) local.new_connector $(NAME)
+	@$(MAKE) --no-print-directory schemas
+
 conformance: .venv/.ready ## Try a connector: CONNECTOR=file.py|function INTEGRATION=tmobile INPUT=inputs.json SUBMIT=yes
 	@$(LOCAL) local.conformance $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION)) \
 		$(if $(INPUT),--input $(INPUT)) $(if $(STACK),--stack $(STACK)) $(if $(SUBMIT),--submit)
