@@ -14,13 +14,15 @@ from local import new_connector, play
 from local.connector_session import Json, Session
 from tests.template import ROOT
 
+NAME = "brandnew"  # unlikely to be there
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with a new connector in it."""
     root = tmp_path_factory.mktemp("project") / "tree"
     shutil.copytree(ROOT, root, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    new_connector.write(root, "voltly")
+    new_connector.write(root, NAME)
     return root
 
 
@@ -34,20 +36,22 @@ def run(tree: Path, *command: str) -> str:
 
 
 def test_a_new_connector_passes_its_test_and_the_checks_of_the_project(tree: Path) -> None:
-    assert " passed" in run(tree, "pytest", "-q", "-p", "no:cacheprovider", "tests/connectors/test_voltly.py")
-    run(tree, "ruff", "check", "connectors/voltly", "tests/connectors/test_voltly.py")
-    run(tree, "ruff", "format", "--check", "connectors/voltly", "tests/connectors/test_voltly.py")
+    assert " passed" in run(
+        tree, "pytest", "-q", "-p", "no:cacheprovider", f"tests/connectors/test_{NAME}.py"
+    )
+    run(tree, "ruff", "check", f"connectors/{NAME}", f"tests/connectors/test_{NAME}.py")
+    run(tree, "ruff", "format", "--check", f"connectors/{NAME}", f"tests/connectors/test_{NAME}.py")
 
 
 def test_a_new_connector_conforms_and_does_no_harm(tree: Path) -> None:
-    made = "connectors/voltly"
-    inputs = ["--integration", "voltly", "--input", f"{made}/inputs.json"]
+    made = f"connectors/{NAME}"
+    inputs = ["--integration", NAME, "--input", f"{made}/inputs.json"]
     assert ", 0 failed, 0 skipped" in run(tree, "local.conformance", f"{made}/connector.py", *inputs)
 
 
 def test_a_connector_that_is_there_is_not_written_over(tree: Path) -> None:
     with pytest.raises(FileExistsError, match="is there already"):
-        new_connector.write(tree, "voltly")
+        new_connector.write(tree, NAME)
 
 
 def test_a_connector_is_played_in_the_terminal(
