@@ -101,6 +101,9 @@ PEERS := floor fastapi_mangum powertools
 bench: build .local/bench/runtime/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
 	@$(LOCAL) bench.run
 
+added: .venv/.ready ## What a session adds to its connector's own time, on the local stack with CONNECTORS
+	@$(LOCAL) bench.added
+
 load: .venv/.ready ## Create and read links on the local stack at rising concurrency
 	@$(LOCAL) bench.load
 
