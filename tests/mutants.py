@@ -757,6 +757,8 @@ MUTANTS = [
         "Type: AWS::KMS::Key\n    DeletionPolicy: RetainExceptOnCreate",
         "Type: AWS::KMS::Key\n    DeletionPolicy: Delete",
         f"{UNIT}template.py::test_what_cannot_be_made_again_outlives_its_stack"),
+    mutant("a wait is polled sixteen times", STACK, "      RecursiveLoop: Allow", "      #",
+        f"{UNIT}template.py::test_lambda_lets_a_wait_be_polled_by_a_message_from_the_poll_before"),
     mutant("an index does not hold what a list shows", STACK, "[owner, livemode, integrationId, ",
         "[owner, livemode, ",
         f"{UNIT}template.py::test_the_indexes_hold_what_a_list_shows_and_not_the_event"),

@@ -411,6 +411,11 @@ def test_the_sealing_key_is_the_accounts_own() -> None:
     }
 
 
+def test_lambda_lets_a_wait_be_polled_by_a_message_from_the_poll_before() -> None:
+    """It stops a function that has called itself 16 times; the emulator does not."""
+    assert FUNCTIONS["RunSessionFunction"]["RecursiveLoop"] == "Allow"
+
+
 def test_a_record_outlives_the_last_redelivery_of_its_event() -> None:
     assert template()["Parameters"]["RetentionDays"]["MinValue"] * 86_400_000 >= deliveries.REDELIVERY_MS
 
