@@ -757,7 +757,7 @@ MUTANTS = [
         "Type: AWS::KMS::Key\n    DeletionPolicy: RetainExceptOnCreate",
         "Type: AWS::KMS::Key\n    DeletionPolicy: Delete",
         f"{UNIT}template.py::test_what_cannot_be_made_again_outlives_its_stack"),
-    mutant("a wait is polled sixteen times", STACK, "      RecursiveLoop: Allow # each poll", "      # each poll",
+    mutant("a wait is polled sixteen times", STACK, "RecursiveLoop: Allow # each poll", "# each poll",
         f"{UNIT}template.py::test_lambda_lets_a_wait_be_polled_by_a_message_from_the_poll_before"),
     mutant("an index does not hold what a list shows", STACK, "[owner, livemode, integrationId, ",
         "[owner, livemode, ",
