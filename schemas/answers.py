@@ -207,6 +207,11 @@ class LinkStanding(Model):
     completed_at: Time | None
 
 
+class ChallengeAction(Model):
+    id: str = Field(description="Send it as `action`, in place of `input`.")
+    title: str
+
+
 class Challenge(Model):
     """What the user is asked."""
 
@@ -215,8 +220,15 @@ class Challenge(Model):
     title: str
     # Not the name `schema`, which the base class has.
     fields: dict[str, JsonValue] = Field(
-        alias="schema", description="JSON Schema of the fields to ask; `writeOnly` marks secrets."
+        alias="schema",
+        description="JSON Schema of the fields to ask; `writeOnly` marks secrets. A wait has none.",
     )
+    message: str = optional(description="What was wrong with the last answer, or any news.")
+    values: dict[str, str] = optional(description="What to fill in beforehand.")
+    actions: list[ChallengeAction] = optional(
+        max_length=5, description="Other things that the user may want."
+    )
+    expires_at: Time = optional(description="Until when the user is told to have time.")
 
 
 class Session(Model):

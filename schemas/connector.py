@@ -4,9 +4,9 @@ A `title` says what a member is. A `description` ends the sentence of an issue: 
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, RootModel
+from pydantic import AfterValidator, Field, RootModel, model_validator
 
 from schemas.shapes import Action, ChallengeType, Model, optional
 
@@ -40,7 +40,8 @@ class ConnectorOperation(Model, title="Operation", json_schema_extra={"descripti
     index: int = Field(
         ge=0,
         le=19,
-        title="Position in the link; an operation that comes again is a read that was interrupted",
+        title="Position in the link; an operation that comes again is a read that was interrupted, "
+        "or follows a challenge",
         description="an integer from 0 to 19",
     )
     resource: str = Field(title="A resource of the integration", description="the name of a resource")
@@ -82,17 +83,61 @@ class StartRequest(_Request, title="Begin a session"):
     operation: None = Field(description="null at the start")
 
 
-class AnswerRequest(_Request, title="Hand over what the user typed at the challenge that the last reply was"):
-    action: Literal["answer"]
-    input: dict[str, Annotated[str, Field(description="a string")]] = Field(
-        title="What the user typed; it fits the challenge's schema", description="an object in an answer"
+# Besides what a model says: with a choice no input, and an answer is one of the two.
+_NO_INPUT = {"properties": {"input": {"description": "null with a choice", "type": "null"}}}
+_CHOICE_OR_INPUT = {
+    "if": {"required": ["choice"]},
+    "then": _NO_INPUT,
+    "else": {"properties": {"input": {"description": "an object in an answer", "type": "object"}}},
+}
+
+
+class _TakesInput(_Request):
+    input: dict[str, Annotated[str, Field(description="a string")]] | None = Field(
+        title="What the user typed; it fits the challenge's schema", description="an object or null"
     )
+    choice: str = optional(
+        pattern="^[a-z_]{1,40}$",
+        title="The id of the challenge's action that the user chose; then `input` is null. "
+        "Left out otherwise",
+        description="the id of one of the challenge's actions",
+    )
+
+    @model_validator(mode="after")
+    def _choice_or_input(self) -> Self:
+        if "choice" in self.model_fields_set and self.input is not None:
+            raise ValueError("input is null with a choice")
+        return self
+
+
+class AnswerRequest(
+    _TakesInput,
+    title="Hand over what the user typed at the challenge that the last reply was, or chose of its actions",
+    json_schema_extra=_CHOICE_OR_INPUT,
+):
+    action: Literal["answer"]
     operation: None = Field(description="null in an answer")
 
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if "choice" not in self.model_fields_set and self.input is None:
+            raise ValueError("an answer is an input or a choice")
+        return self
 
-class ExecuteRequest(_Request, title="Run one operation"):
+
+class PollRequest(_Request, title="Ask how a wait stands"):
+    action: Literal["poll"]
+    input: None = Field(description="null in a poll")
+    operation: None = Field(description="null in a poll")
+
+
+class ExecuteRequest(
+    _TakesInput,
+    title="Run one operation; after a challenge with what the user typed or chose, or with neither: to see "
+    "how a wait stands, or, if that was lost, to begin it anew",
+    json_schema_extra={"if": {"required": ["choice"]}, "then": _NO_INPUT},
+):
     action: Literal["execute"]
-    input: None = Field(description="null in an execute")
     operation: ConnectorOperation = Field(title="What to run", description="an object in an execute")
 
 
@@ -115,6 +160,8 @@ REQUESTS = [
         "state": {"step": "login"},
         "input": {"username": "user_good", "password": "pass_good"},
     },
+    REQUEST | {"action": "answer", "state": {"step": "otp"}, "choice": "new_code"},
+    REQUEST | {"action": "poll", "state": {"step": "approval"}},
     REQUEST
     | {
         "action": "execute",
@@ -130,15 +177,20 @@ REQUESTS = [
 
 
 class ConnectorRequest(
-    RootModel[Annotated[StartRequest | AnswerRequest | ExecuteRequest, Field(discriminator="action")]],
+    RootModel[
+        Annotated[StartRequest | AnswerRequest | PollRequest | ExecuteRequest, Field(discriminator="action")]
+    ],
     title="ConnectorRequest, version 1",
     json_schema_extra=told_by(
         "action",
-        {"title": "What to do", "description": '"start", "answer" or "execute"'},
+        {"title": "What to do", "description": '"start", "answer", "poll" or "execute"'},
         {
             "$comment": "What a connector is invoked with. `start` begins a session, `answer` hands over "
-            "what the user typed at the challenge that the last reply was, `execute` runs one operation "
-            "after `authenticated`.",
+            "what the user typed at the challenge that the last reply was, or the action of it that the user "
+            "chose, `poll` asks how a `wait` stands, `execute` runs one operation after `authenticated`; "
+            "replied a challenge, it comes again with what the user typed or chose, or with neither: to see "
+            "how a `wait` stands, or, if that was lost, to begin the operation anew. `poll` and `choice` "
+            "come only to a connector that has replied a `wait` or `actions`.",
             "description": "an object with the members of a connector's request",
             "examples": REQUESTS,
         },
@@ -258,7 +310,6 @@ class Form(
         ],
         Annotated[ChoiceField | TextField, Field(json_schema_extra=_a_choice_if_it_has_options)],
     ] = Field(
-        min_length=1,
         max_length=10,
         title="The fields by name, in the order in which they are drawn",
         description="an object of 1 to 10 fields",
@@ -273,20 +324,101 @@ class Form(
     additional_properties: Literal[False] = Field(description="false")
 
 
+class ReplyAction(Model, title="Action", json_schema_extra={"description": "an object with id and title"}):
+    id: str = Field(
+        pattern="^[a-z_]{1,40}$",
+        title="What comes back as `choice`",
+        description="1 to 40 of the letters a to z and _",
+    )
+    title: Label
+
+
+# A wait has no field and says how often to ask; any other challenge has one, and says no such thing.
+_A_WAIT_OR_NOT = {
+    "if": {"properties": {"type": {"const": "wait"}}, "required": ["type"]},
+    "then": {
+        "properties": {
+            "schema": {
+                "properties": {
+                    "properties": {
+                        "description": "an object without fields, because a wait takes no input",
+                        "maxProperties": 0,
+                    }
+                }
+            }
+        },
+        "required": ["pollSeconds"],
+    },
+    "else": {
+        "properties": {
+            "schema": {
+                "properties": {
+                    "properties": {"description": "an object of 1 to 10 fields", "minProperties": 1}
+                }
+            },
+            "pollSeconds": {"description": "left out of what is no wait", "not": {}},
+        }
+    },
+}
+
+
 class ReplyChallenge(
     Model,
     title="What the user is asked",
-    json_schema_extra={"description": "an object with type, title and schema"},
+    json_schema_extra={"description": "an object with type, title and schema"} | _A_WAIT_OR_NOT,
 ):
-    type: ChallengeType = Field(title="What kind of question it is", description='"login", "otp" or "choice"')
+    type: ChallengeType = Field(
+        title="What kind of question it is",
+        description='"login", "otp", "choice" or "wait"',
+        json_schema_extra={
+            "$comment": "wait: the user does something elsewhere, such as approving the login in an app; the "
+            "connector is asked with `poll` (in an operation with `execute`) until it replies something else."
+        },
+    )
     title: str = Field(
         min_length=1,
         max_length=200,
-        title="The question in one sentence; after a wrong answer it says so",
+        title="The question in one sentence",
         description="a string of 1 to 200 characters",
     )
     # Not the name `schema`, which the base class has.
     form: Form = Field(alias="schema")
+    message: str = optional(
+        min_length=1,
+        max_length=200,
+        title="What was wrong with the last answer, or other news, in words of the connector's own",
+        description="a string of 1 to 200 characters",
+    )
+    values: dict[
+        str, Annotated[str, Field(max_length=1000, description="a string of at most 1000 characters")]
+    ] = optional(
+        title="What to fill in beforehand; never a field with `format` or `writeOnly`",
+        description="an object with texts for fields of the schema",
+    )
+    actions: list[ReplyAction] = optional(
+        max_length=5,
+        title="Other things that the user may want, such as a new code",
+        description="an array of at most 5 actions",
+    )
+    expires_in_seconds: int = optional(
+        ge=1,
+        le=86400,
+        title="How long the user is told to have; what follows is the connector's to say",
+        description="an integer from 1 to 86400",
+    )
+    poll_seconds: int = optional(
+        ge=2,
+        le=30,
+        title="How often to ask how a `wait` stands",
+        description="an integer from 2 to 30",
+    )
+
+    @model_validator(mode="after")
+    def _a_wait_or_not(self) -> Self:
+        waits = self.type == "wait"
+        if ("poll_seconds" in self.model_fields_set) != waits or bool(self.form.properties) == waits:
+            raise ValueError("a wait has pollSeconds and no field; all else has fields and no pollSeconds")
+        return self
 
 
 class ChallengeReply(Model, title="A challenge"):
@@ -315,10 +447,21 @@ class ErrorReply(Model, title="The link fails"):
         title="Why the link fails",
         description="one of LOGIN_FAILED, CONNECTION_FAILED, AUTOMATION_ERROR, OUTCOME_UNKNOWN",
         json_schema_extra={
-            "$comment": "LOGIN_FAILED: from start and answer, the user cannot log in and another try is "
-            "pointless. CONNECTION_FAILED: the provider cannot be reached, or the request is not one that "
+            "$comment": "LOGIN_FAILED: from start, answer and poll, the user cannot log in and another try "
+            "is pointless. CONNECTION_FAILED: the provider cannot be reached, or the request is not one that "
             "this connector knows. From execute, AUTOMATION_ERROR: the operation failed, and it is certain "
             "that nothing was changed; OUTCOME_UNKNOWN: a write may or may not have happened."
+        },
+    )
+    reason: str = optional(
+        title="Why, in one word",
+        description="a string",
+        json_schema_extra={
+            "$comment": "With LOGIN_FAILED: bad_credentials, account_locked, password_expired, "
+            "terms_not_accepted, mfa_unsupported, captcha, code_expired. With AUTOMATION_ERROR: "
+            "card_declined, card_not_supported, duplicate, not_found, limit_reached, page_changed, "
+            "not_offered. With CONNECTION_FAILED: provider_maintenance, provider_unreachable, "
+            "blocked_by_provider. With any: other, which all else counts as."
         },
     )
 
@@ -367,6 +510,9 @@ REPLIES = [
                 "required": ["code"],
                 "additionalProperties": False,
             },
+            "message": "That code was not right",
+            "actions": [{"id": "new_code", "title": "Send a new code"}],
+            "expiresInSeconds": 300,
         },
         "state": {"step": "otp"},
     },
@@ -393,12 +539,22 @@ REPLIES = [
         },
         "state": {"step": "channel"},
     },
+    {
+        "status": "challenge",
+        "challenge": {
+            "type": "wait",
+            "title": "Approve the login in the T-Mobile app",
+            "schema": {"type": "object", "properties": {}, "additionalProperties": False},
+            "pollSeconds": 3,
+        },
+        "state": {"step": "approval"},
+    },
     {"status": "authenticated", "state": {"cookie": "c2Vzc2lvbg"}},
     {
         "status": "result",
         "data": {"billing": [{"periodStart": "2026-10-01", "amountDue": "41.90", "currency": "USD"}]},
     },
-    {"status": "error", "code": "CONNECTION_FAILED"},
+    {"status": "error", "code": "CONNECTION_FAILED", "reason": "provider_maintenance"},
 ]
 
 
@@ -415,9 +571,10 @@ class ConnectorReply(
         {
             "$comment": "What a connector replies. At most 1 MiB; of that a challenge at most 64 KiB, a "
             "result at most 240 KiB, and all results of a link together, with the metadata that its maker "
-            "gave it, at most 256 KiB. Integers have at most 53 bits. There is no member for free text, "
-            "because what a provider's page says may hold a secret. `start` and `answer` reply challenge, "
-            "authenticated or error; `execute` replies result or error.",
+            "gave it, at most 256 KiB. Integers have at most 53 bits. No member is for what a provider's "
+            "page says, because it may hold a secret. `start`, `answer` and `poll` reply challenge, "
+            "authenticated or error; `execute` replies result, error or, at most 5 times for one operation, "
+            "challenge: whoever replies that to a write says that nothing has been written yet.",
             "description": "an object with the members of a connector's reply",
             "examples": REPLIES,
         },

@@ -333,7 +333,7 @@ DESCRIPTIONS = {
     "claimLink": "Of many claims one wins. The answer's clientToken opens the session.",
     "readStatus": "Claims nothing. Answers until 24 hours after the link's end.",
     "readSession": "What is asked now, and how far the operations are. Never a result.",
-    "answerChallenge": "By the schema of the challenge.",
+    "answerChallenge": "By the schema of the challenge, or with one of its actions.",
     "cancelSession": "A write that was running may have happened: then error is OUTCOME_UNKNOWN.",
     "listProviders": "Each operation with the JSON Schema of its arguments and of its result.",
     "readApiDescription": "Of the release that answers.",

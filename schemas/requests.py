@@ -3,9 +3,9 @@
 A `title` says what a member is. A `description` ends the sentence of an issue: "must be ...".
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.shapes import LinkStatus, Model, optional
 
@@ -138,14 +138,32 @@ class ClaimRequest(Model, json_schema_extra=BODY):
     )
 
 
-class SessionInputRequest(Model, json_schema_extra=BODY):
+class SessionInputRequest(
+    Model,
+    json_schema_extra=BODY
+    | {
+        "if": {"required": ["action"]},
+        "then": {"properties": {"input": {"description": "left out beside an action", "not": {}}}},
+        "else": {"required": ["input"]},
+    },
+):
     challenge_id: str = Field(
         title="The challenge that is answered", description="the id of the session's open challenge"
     )
-    input: dict[str, Any] = Field(
+    input: dict[str, Any] = optional(
         title="The answer, by the challenge's schema",
         description="an object that fits the challenge's schema",
     )
+    action: str = optional(
+        title="In place of an answer, one of the challenge's actions",
+        description="the id of one of the challenge's actions",
+    )
+
+    @model_validator(mode="after")
+    def _an_answer_or_an_action(self) -> Self:
+        if len(self.model_fields_set & {"input", "action"}) != 1:
+            raise ValueError("either input or action")
+        return self
 
 
 BODIES = (CreateLinkRequest, RotateSecretRequest, ClaimRequest, SessionInputRequest)

@@ -32,7 +32,7 @@ Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 # Named, so that clients that are made of openapi.json have each once. They may grow.
 type Action = Literal["read", "write"]
 type LinkStatus = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
-type ChallengeType = Literal["login", "otp", "choice"]
+type ChallengeType = Literal["login", "otp", "choice", "wait"]
 
 
 class Model(BaseModel):
