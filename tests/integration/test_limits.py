@@ -31,7 +31,7 @@ def longest() -> Link:
         owner="a" * 64 + "#live",
         livemode=True,
         integration_id="i" * 64,
-        operations=20 * (Operation("r" * 64, "write", "succeeded", 3, "result#" + 22 * "x"),),
+        operations=20 * (Operation("r" * 64, "write", "succeeded", 3, 5, "result#" + 22 * "x"),),
         status="complete",
         base_url="https://" + 253 * "x",
         created_at=1_704_067_200_000,
