@@ -59,9 +59,9 @@ conformance: .venv/.ready ## Try a connector: CONNECTOR=function INTEGRATION=tmo
 check: .venv/.ready ## Fast checks: lint, types, unit tests
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
 	@.venv/bin/mypy --no-error-summary
-	@.venv/bin/mypy --no-error-summary --python-version 3.10 connectors/kit
+	@.venv/bin/mypy --no-error-summary --python-version 3.10 connectors/kit clients/python
 	@PYTHONPATH=.:layers/common .venv/bin/lint-imports --no-cache --no-logo > .local/imports || (cat .local/imports; false)
-	@$(PYTHON) -m pytest -q tests/unit
+	@$(PYTHON) -m pytest -q tests/unit tests/client
 
 # The browser that tries the link's page. Whoever may install packages gets it, all others are told.
 chromium:
@@ -78,8 +78,9 @@ test: check build .local/emulator/.ready chromium ## Everything: check, handlers
 screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
 	@$(LOCAL) tests.e2e.screenshots
 
-schemas: .venv/.ready ## Write openapi.json anew from the models
+schemas: .venv/.ready ## Write openapi.json anew from the models, and the client's sync half from its async one
 	@$(LOCAL) schemas.wire
+	@$(PYTHON) clients/python/unasync.py
 
 mutants: .venv/.ready ## Plant small faults, one at a time, and print those that no test notices
 	@$(LOCAL) tests.mutants
