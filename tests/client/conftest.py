@@ -56,8 +56,9 @@ class Faults:
                 status, told, content = faults.answer(sent) if isinstance(fault, str) else fault
                 if fault == "cut":
                     return self.reset()
-                self.send_response(status)
-                for name, value in {**told, "Content-Length": str(len(content))}.items():
+                self.send_response_only(status)
+                always = {"Date": self.date_time_string(), "Content-Length": str(len(content))}
+                for name, value in (always | told).items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
