@@ -200,6 +200,26 @@ def test_arguments_come_from_a_file_and_never_show(latchkey: Command, home: Path
     assert "missing.json" in latchkey.err
 
 
+def test_secrets_and_data_come_by_standard_input_too(
+    latchkey: Command, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(text: str, *arguments: str) -> Any:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        return latchkey.json(*arguments)[0]
+
+    code = latchkey.json("links", "create", *READ)[0]["claimCode"]
+    assert given(f"{code}\n", "session", "status", "-")["status"] == "pending"
+    token = given(f"{code}\n", "session", "claim", "-")["clientToken"]
+    served.stack.work()
+    challenge = given(f"{token}\n", "session", "show", "-")["challenge"]["id"]
+    login = '{"username": "user_good", "password": "pass_good"}'
+    assert given(login, "session", "input", token, challenge, "--input", "-")["status"] == "running"
+    assert given(f"{token}\n", "session", "cancel", "-")["status"] == "canceled"
+    served.faults.next = [(200, {}, b'{"linkId": "link_1"}')]
+    given("[{}]", "simulate", "link_1", "complete", "--data", "-")
+    assert json.loads(served.faults.seen[-1][3])["data"] == [{}]
+
+
 def test_without_a_terminal_nothing_is_asked_and_the_flag_is_named(
     latchkey: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,8 @@ class Run:
 
 
 Running = Annotated[Run, Parameter(parse=False)]
-Yes = Annotated[bool, Parameter(negative="")]
+# A text, or - for standard input.
+Dashed = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Flag = Annotated[bool, Parameter(negative="")]
 
 app = App(
@@ -349,7 +350,7 @@ def cancel(link_id: str, /, *, run: Running) -> None:
 
 
 @links.command
-def delete(link_id: str, /, *, yes: Yes = False, run: Running) -> None:
+def delete(link_id: str, /, *, yes: Flag = False, run: Running) -> None:
     """Erase what is kept of a link and its user, for ever; one that is open is canceled without an event.
 
     Parameters
@@ -539,7 +540,7 @@ def list_providers(integration: str | None = None, /, *, run: Running) -> None:
 
 
 @app.command
-def erase(external_user_id: str, /, *, yes: Yes = False, run: Running) -> None:
+def erase(external_user_id: str, /, *, yes: Flag = False, run: Running) -> None:
     """Erase what is kept of all links of a user, for ever.
 
     Parameters
@@ -639,7 +640,7 @@ def simulate(
     outcome: Literal["complete", "fail"],
     /,
     *,
-    data: str | None = None,
+    data: Dashed | None = None,
     code: str | None = None,
     reason: str | None = None,
     operation_index: int | None = None,
@@ -694,7 +695,7 @@ def outcomes(*, run: Running) -> None:
 
 
 @session.command
-def claim(code: str, /, *, run: Running) -> None:
+def claim(code: Dashed, /, *, run: Running) -> None:
     """Begin the one session of a link; prints the client token.
 
     Parameters
@@ -706,7 +707,7 @@ def claim(code: str, /, *, run: Running) -> None:
 
 
 @session.command(name="status")
-def session_status(code: str, /, *, run: Running) -> None:
+def session_status(code: Dashed, /, *, run: Running) -> None:
     """Show how the link of a claim code stands, claiming nothing.
 
     Parameters
@@ -718,7 +719,7 @@ def session_status(code: str, /, *, run: Running) -> None:
 
 
 @session.command(name="show")
-def session_show(token: str, /, *, run: Running) -> None:
+def session_show(token: Dashed, /, *, run: Running) -> None:
     """Show a session: what is asked of the user, or how it ended.
 
     Parameters
@@ -731,9 +732,14 @@ def session_show(token: str, /, *, run: Running) -> None:
 
 @session.command(name="input")
 def session_input(
-    token: str, challenge_id: str, /, *, input_: Annotated[str | None, Parameter(name="--input")] = None,
-    action: str | None = None, run: Running,
-) -> None:  # fmt: skip
+    token: str,
+    challenge_id: str,
+    /,
+    *,
+    input_: Annotated[Dashed | None, Parameter(name="--input")] = None,
+    action: str | None = None,
+    run: Running,
+) -> None:
     """Answer a session's open challenge; at a terminal its fields are asked for.
 
     Parameters
@@ -758,7 +764,7 @@ def session_input(
 
 
 @session.command(name="cancel")
-def session_cancel(token: str, /, *, run: Running) -> None:
+def session_cancel(token: Dashed, /, *, run: Running) -> None:
     """End a session as its user.
 
     Parameters
