@@ -1,5 +1,6 @@
 """The handlers over moto, behind a real HTTP server that can fail as networks and gateways do."""
 
+import io
 import os
 import socket
 import struct
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from latchkey.adapters import telemetry
 from latchkey_client import Latchkey
 from tests.integration.conftest import (
     SAMPLE_KEY,
@@ -131,7 +133,9 @@ class Served:
 
 
 @pytest.fixture
-def served(stack: Stack) -> Iterator[Served]:  # noqa: F811 # the fixture
+def served(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:  # noqa: F811 # the fixture
+    # The functions' log is no part of what a command prints.
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", io.StringIO())
     faults = Faults(through_handlers(stack))
     with faults.serving() as url:
         yield Served(url, stack, faults)

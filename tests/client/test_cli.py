@@ -45,10 +45,9 @@ class Command:
     def __call__(self, *arguments: str, code: int = 0) -> str:
         self._capsys.readouterr()
         assert commands.execute(arguments) == code, self._capsys.readouterr()
-        # The handlers log to the same stdout.
-        captured = self._capsys.readouterr()
-        self.err = captured.err
-        return "".join(line for line in captured.out.splitlines(True) if '"service":"latchkey"' not in line)
+        printed = self._capsys.readouterr()
+        self.err = printed.err
+        return printed.out
 
     def json(self, *arguments: str, code: int = 0) -> list[Any]:
         return [json.loads(line) for line in self(*arguments, "--json", code=code).splitlines()]
