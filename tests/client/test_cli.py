@@ -391,20 +391,39 @@ def test_events_are_listed(latchkey: Command, events: Events) -> None:
     assert "link_c" in latchkey("events", "--limit", "1")
 
 
-def test_each_event_is_seen_once_and_in_order(client: Latchkey, events: Events) -> None:
-    def seen() -> str:
+def test_each_event_is_seen_once_and_in_order(
+    client: Latchkey, events: Events, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def seen(after: float = 1) -> str:
+        clock[0] += after
         return "".join(event.id[-1] for event in follower.new())
 
+    events.end("x", "y")
     follower = listen.Follower(client)
     assert seen() == ""
     events.end("a", "b", "c")
     assert seen() == "abc"
     assert seen() == ""
     events.end("d")
+    events.ended[-2:] = events.ended[:-3:-1]  # d comes to stand before c, which was seen already
     assert seen() == "d"
-    events.ended = [event for event in events.ended if event["id"] != "msg_d"]  # erased
+    assert seen(100) == ""
+    served.faults.seen.clear()
+    assert seen() == ""
+    assert len(served.faults.seen) == 1  # one page is enough when nothing is new
+    events.ended = [event for event in events.ended if event["id"] != "msg_c"]  # erased
     events.end("e")
     assert seen() == "e"
+
+
+def test_only_events_of_a_type_are_seen(client: Latchkey, events: Events, served: Served) -> None:
+    follower = listen.Follower(client, "link.failed")
+    events.end("a")
+    assert [event.id for event in follower.new()] == ["msg_a"]
+    assert all("type=link.failed" in target for _, target, _, _ in served.faults.seen)
 
 
 @contextmanager

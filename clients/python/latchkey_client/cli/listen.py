@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from latchkey_client import webhooks
-from latchkey_client.errors import APIConnectionError, BadRequestError, InternalServerError, RateLimitError
+from latchkey_client.errors import APIConnectionError, InternalServerError, RateLimitError
 from latchkey_client.models import Event
 
 if TYPE_CHECKING:
@@ -21,33 +21,38 @@ if TYPE_CHECKING:
     from latchkey_client.cli.output import Output
 
 POLL = 1.0  # seconds between looks
+PAGE = 10  # events of a look, most of which find nothing new
+SETTLED = 20.0  # seconds, twice what the service needs
+KNOWN = 10_000  # ids that are kept
 PATIENCE = 15.0  # seconds that a receiver has to answer, as the service gives it
 
 
 class Follower:
-    """The events that end from now on, oldest first, none left out and none twice."""
+    """The events that end from now on, in their order, none twice.
+
+    It asks for the newest, which are told at once: what comes `after` an event is told only when nothing can
+    come to stand before it any more, which takes the service ten seconds. So one that is new may stand behind
+    one that is known, and only what has been known for longer ends a look.
+    """
 
     def __init__(self, client: Latchkey, kind: str | None = None) -> None:
         self._client = client
         self._kind = kind
-        # Several, because an event that was erased meanwhile cannot be asked for what came after it.
-        self._seen = [event.id for event in reversed(client.events.list(limit=100).data)]
+        self._known = {event.id: float("-inf") for event in client.events.list(type=kind, limit=100).data}
 
     def new(self) -> list[Event]:
         """Those since the last time."""
-        while True:
-            anchor = self._seen[-1] if self._seen else None
-            try:
-                found = list(self._client.events.list(after=anchor))
-            except BadRequestError as error:
-                if anchor is None or all(issue.path != "after" for issue in error.issues):
-                    raise
-                self._seen.pop()
-                continue
-            if anchor is None:  # then the list is newest first
-                found.reverse()
-            self._seen = [*self._seen, *(event.id for event in found)][-100:]
-            return [event for event in found if self._kind in (None, event.type)]
+        now = time.monotonic()
+        found: list[Event] = []
+        for event in self._client.events.list(type=self._kind, limit=PAGE):
+            if self._known.get(event.id, now) < now - SETTLED:
+                break
+            if event.id not in self._known:
+                self._known[event.id] = now
+                found.append(event)
+        for known in list(self._known)[:-KNOWN]:
+            del self._known[known]
+        return found[::-1]
 
 
 class Forwarder:
