@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help build up down logs listen key revoke-key invoke conformance check chromium test screenshots bench \
-	load costs due fairness clients mutants schemas deploy lock
+	load costs due fairness weigh mutants schemas deploy lock
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -89,8 +89,8 @@ PEERS := floor fastapi_mangum powertools
 bench: build .local/bench/runtime/.ready $(PEERS:%=.local/bench/%/.ready) ## Compare speed and memory with a bare handler and two frameworks
 	@$(LOCAL) bench.run
 
-CLIENTS := latchkey_client stripe svix
-clients: .venv/.ready $(CLIENTS:%=.local/bench/%/.ready) ## Import time, memory and size of the Python client and two others
+WEIGHED := latchkey_client stripe svix
+weigh: .venv/.ready $(WEIGHED:%=.local/bench/%/.ready) ## Import time, memory and size of the Python client beside two others
 	@$(LOCAL) bench.clients
 
 load: .venv/.ready ## Create and read links on the local stack at rising concurrency
@@ -143,5 +143,5 @@ lock: | $(UV) ## Compile pyproject.toml into the lock files (UPGRADE=--upgrade f
 	$(COMPILE) $(UPGRADE) pyproject.toml --group sam -o local/requirements-sam.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group emulator -o local/requirements-emulator.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group runtime -o bench/requirements-runtime.txt
-	for peer in $(PEERS) $(CLIENTS); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
+	for peer in $(PEERS) $(WEIGHED); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
 		bench/peers/$$peer/requirements.in -o bench/peers/$$peer/requirements.txt; done

@@ -1,4 +1,4 @@
-"""Import time, memory and install size of the Python client beside stripe's and svix's: `make clients`.
+"""Import time, memory and install size of the Python client beside stripe's and svix's: `make weigh`.
 
 Each sample is a fresh process, of each subject in turn, so that a machine that slows down slows all alike;
 medians of the samples. The base, a Python that imports nothing, is taken off. Pydantic is there to show what

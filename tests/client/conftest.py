@@ -26,6 +26,7 @@ from tests.template import resources, routes
 
 Sent = tuple[str, str, dict[str, str], bytes]  # method, target, headers by lower-case name, body
 Answered = tuple[int, dict[str, str], bytes]
+NO_ROUTE: Answered = (404, {"Content-Type": "application/json"}, b'{"message":"Not Found"}')  # the gateway's
 
 
 @dataclass
@@ -105,7 +106,7 @@ def through_handlers(stack: Stack) -> Callable[[Sent], Answered]:  # noqa: F811 
                 if all(w == p or w.startswith("{") for w, p in pairs):
                     break
         else:
-            return 404, {"Content-Type": "application/json"}, b'{"message":"Not Found"}'
+            return NO_ROUTE
         event = sample_event("create_link") | {
             "routeKey": key,
             "rawPath": path,

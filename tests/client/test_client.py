@@ -28,7 +28,7 @@ from latchkey_client import (
     WaitTimeoutError,
     models,
 )
-from tests.client.conftest import Answered, Served
+from tests.client.conftest import NO_ROUTE, Answered, Served
 
 READ: list[models.OperationInput] = [{"resource": "paymentMethod", "action": "read"}]
 BUSY: Answered = (503, {"Retry-After": "3"}, b'{"error": "Later", "code": "unavailable", "requestId": "r"}')
@@ -248,7 +248,8 @@ def test_each_refusal_has_its_class(client: Latchkey, served: Served) -> None:
     ):
         stranger.providers.list()
     assert "lk_test_wrong" not in repr(raised.value) + str(raised.value)
-    with pytest.raises(NotFoundError, match="404: Not Found"):  # the gateway's own
+    served.faults.next = [NO_ROUTE]
+    with pytest.raises(NotFoundError, match="404: Not Found"):
         client.test.outcomes()
     client._settings = client._settings.__class__(served.key, served.url, 30, 0)
     served.faults.next = [(429, {"Retry-After": "1"}, b"{}"), (502, {}, b"<html>Bad gateway</html>")]

@@ -247,10 +247,10 @@ class AsyncEvents:
         after: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> AsyncPage[models.Event]:
+    ) -> AsyncPage[models.ListedEvent]:
         """A page of events, newest first; with `after`, an event's id, those since, oldest first."""
         query = {"type": type, "after": after, "limit": limit, "cursor": cursor}
-        return await self._client._page(models.Event, "events", "/v1/events", query)
+        return await self._client._page(models.ListedEvent, "events", "/v1/events", query)
 
 
 class AsyncProviders:
@@ -371,9 +371,9 @@ class AsyncTest:
         """Let the next attempts to deliver its event fail so, without sending anything."""
         return await self._post(link_id, "fail-deliveries", {"count": count, "as": as_})
 
-    async def outcomes(self) -> models.Outcomes:
+    async def outcomes(self) -> models.SandboxOutcomes:
         """The sandbox's users and what comes of logging in as each."""
-        return await self._client._call(models.Outcomes, Request("GET", "/v1/test/outcomes"))
+        return await self._client._call(models.SandboxOutcomes, Request("GET", "/v1/test/outcomes"))
 
     async def _post(self, link_id: str, name: str, body: Mapping[str, Any]) -> models.Link:
         path = f"/v1/test/links/{part(link_id)}/{name}"

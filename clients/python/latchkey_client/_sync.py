@@ -246,10 +246,10 @@ class Events:
         after: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Page[models.Event]:
+    ) -> Page[models.ListedEvent]:
         """A page of events, newest first; with `after`, an event's id, those since, oldest first."""
         query = {"type": type, "after": after, "limit": limit, "cursor": cursor}
-        return self._client._page(models.Event, "events", "/v1/events", query)
+        return self._client._page(models.ListedEvent, "events", "/v1/events", query)
 
 
 class Providers:
@@ -370,9 +370,9 @@ class Test:
         """Let the next attempts to deliver its event fail so, without sending anything."""
         return self._post(link_id, "fail-deliveries", {"count": count, "as": as_})
 
-    def outcomes(self) -> models.Outcomes:
+    def outcomes(self) -> models.SandboxOutcomes:
         """The sandbox's users and what comes of logging in as each."""
-        return self._client._call(models.Outcomes, Request("GET", "/v1/test/outcomes"))
+        return self._client._call(models.SandboxOutcomes, Request("GET", "/v1/test/outcomes"))
 
     def _post(self, link_id: str, name: str, body: Mapping[str, Any]) -> models.Link:
         path = f"/v1/test/links/{part(link_id)}/{name}"

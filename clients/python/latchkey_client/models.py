@@ -184,10 +184,15 @@ class LinkFailure(SessionFailure):
     operation_index: int | None
 
 
-class WebhookState(Model):
+class EventDelivery(Model):
+    """How far the delivery of an event is."""
+
     _shown = ("status", "attempts")
     status: WebhookStatus
     attempts: int
+
+
+class WebhookState(EventDelivery):
     next_attempt_at: int | None
 
 
@@ -309,7 +314,10 @@ class Event(Model):
     type: EventType
     timestamp: str
     data: EventData
-    webhook: WebhookState | None
+
+
+class ListedEvent(Event):
+    webhook: EventDelivery
 
 
 class ValidSecret(Model):
@@ -327,7 +335,7 @@ class NewSecret(Model):
     secret: str
 
 
-class WebhookTestRequest(Model):
+class SentWebhook(Model):
     """What was sent: `body` is the exact text."""
 
     headers: dict[str, str]
@@ -338,10 +346,10 @@ class WebhookTest(Model):
     """How a receiver took an example event."""
 
     _shown = ("status_code", "error")
-    request: WebhookTestRequest
+    request: SentWebhook
     status_code: int | None
     duration_ms: int
-    error: str | None
+    error: DeliveryErrorCode | None
 
 
 # --- Catalogue and sandbox -----------------------------------------------------------------------
@@ -374,7 +382,7 @@ class Providers(Model):
     providers: list[Provider]
 
 
-class Outcome(Model):
+class SandboxOutcome(Model):
     """A user of the sandbox, and what comes of logging in as that user."""
 
     _shown = ("username", "status", "error_code", "reason")
@@ -382,12 +390,12 @@ class Outcome(Model):
     password: str
     description: str
     status: LinkStatus
-    error_code: str | None
+    error_code: LinkErrorCode | None
     reason: str | None
 
 
-class Outcomes(Model):
-    outcomes: list[Outcome]
+class SandboxOutcomes(Model):
+    outcomes: list[SandboxOutcome]
 
 
 # --- The user's side -----------------------------------------------------------------------------
