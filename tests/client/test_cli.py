@@ -19,7 +19,8 @@ import pytest
 from latchkey_client import Latchkey, webhooks
 from latchkey_client.cli import commands, listen, profiles
 from latchkey_client.cli.output import Output, duration
-from tests.client.conftest import NO_ROUTE, Answered, Faults, Sent, Served
+from tests.client.conftest import Served
+from tests.client.faults import NO_ROUTE, Answered, Faults, Sent
 from tests.template import ROOT
 
 READ = ("--integration", "tmobile", "--operation", "paymentMethod.read")

@@ -28,7 +28,8 @@ from latchkey_client import (
     WaitTimeoutError,
     models,
 )
-from tests.client.conftest import NO_ROUTE, Answered, Served
+from tests.client.conftest import Served
+from tests.client.faults import NO_ROUTE, Answered
 
 READ: list[models.OperationInput] = [{"resource": "paymentMethod", "action": "read"}]
 BUSY: Answered = (503, {"Retry-After": "3"}, b'{"error": "Later", "code": "unavailable", "requestId": "r"}')

@@ -9,7 +9,7 @@ import pytest
 
 from latchkey_client import Latchkey
 from latchkey_client.cli import commands
-from tests.client.conftest import Answered, Faults, Sent
+from tests.client.faults import Answered, Faults, Sent
 from tests.template import ROOT
 
 # By method and path: the call, and the command line.
