@@ -69,9 +69,9 @@ play: .venv/.ready ## Play a connector in the terminal, as its user would: CONNE
 check: .venv/.ready ## Fast checks: lint, types, unit tests
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
 	@.venv/bin/mypy --no-error-summary
-	@.venv/bin/mypy --no-error-summary --python-version 3.10 connectors/kit
+	@.venv/bin/mypy --no-error-summary --python-version 3.10 connectors/kit clients/python
 	@PYTHONPATH=.:layers/common .venv/bin/lint-imports --no-cache --no-logo > .local/imports || (cat .local/imports; false)
-	@$(PYTHON) -m pytest -q tests/unit
+	@$(PYTHON) -m pytest -q tests/unit tests/client
 
 # The browser that tries the link's page. Whoever may install packages gets it, all others are told.
 chromium:
@@ -91,8 +91,9 @@ screenshots: build .local/emulator/.ready chromium ## Picture the link's page in
 clients: .venv/.ready .local/clients/.ready $(if $(shell command -v npm),.local/typescript/.ready) ## Make clients of openapi.json, compile them, run them against the local stack
 	@$(LOCAL) tests.clients.run
 
-schemas: .venv/.ready ## Write the schemas and openapi.json anew from the models
+schemas: .venv/.ready ## Write schemas and openapi.json anew from the models, and the client's sync half from its async one
 	@$(LOCAL) schemas
+	@$(PYTHON) clients/python/unasync.py
 
 mutants: .venv/.ready ## Plant small faults, one at a time, and print those that no test notices
 	@$(LOCAL) tests.mutants
@@ -103,6 +104,10 @@ bench: build .local/bench/runtime/.ready $(PEERS:%=.local/bench/%/.ready) ## Com
 
 added: .venv/.ready ## What a session adds to its connector's own time, on the local stack with CONNECTORS
 	@$(LOCAL) bench.added
+
+WEIGHED := latchkey_client stripe svix
+weigh: .venv/.ready $(WEIGHED:%=.local/bench/%/.ready) ## Import time, memory and size of the Python client beside two others
+	@$(LOCAL) bench.clients
 
 load: .venv/.ready ## Create and read links on the local stack at rising concurrency
 	@$(LOCAL) bench.load
@@ -160,5 +165,5 @@ lock: | $(UV) ## Compile pyproject.toml into the lock files (UPGRADE=--upgrade f
 	$(COMPILE) $(UPGRADE) pyproject.toml --group emulator -o local/requirements-emulator.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group clients -o local/requirements-clients.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group runtime -o bench/requirements-runtime.txt
-	for peer in $(PEERS); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
+	for peer in $(PEERS) $(WEIGHED); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
 		bench/peers/$$peer/requirements.in -o bench/peers/$$peer/requirements.txt; done

@@ -2,10 +2,10 @@
 
 import os
 
-from latchkey_client import AuthenticatedClient
-from latchkey_client.api.catalogue import list_providers
-from latchkey_client.api.links import cancel_link, create_link, get_link, list_links
-from latchkey_client.models import (
+from generated_client import AuthenticatedClient
+from generated_client.api.catalogue import list_providers
+from generated_client.api.links import cancel_link, create_link, get_link, list_links
+from generated_client.models import (
     Action,
     AnyError,
     CreatedLink,

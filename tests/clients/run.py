@@ -20,13 +20,13 @@ def python(url: str, key: str, folder: Path) -> str:
     (folder / "config.yaml").write_text("post_hooks: []\n")  # they would format it
     _run(
         *(PYTHON.with_name("openapi-python-client"), "generate", "--fail-on-warning", "--meta", "none"),
-        *("--path", DOCUMENT, "--config", "config.yaml", "--output-path", "latchkey_client"),
+        *("--path", DOCUMENT, "--config", "config.yaml", "--output-path", "generated_client"),
         folder=folder,
     )
     life = shutil.copy(HERE / "life.py", folder)
     check = (sys.executable, "-m", "mypy", "--config-file=", "--strict", "--python-executable", PYTHON)
     _run(*check, life, folder=folder)
-    _run(*check, "-p", "latchkey_client", folder=folder)
+    _run(*check, "-p", "generated_client", folder=folder)
     return _run(PYTHON, life, folder=folder, url=url, key=key)
 
 
