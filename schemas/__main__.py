@@ -12,11 +12,11 @@ from pydantic_core import core_schema
 
 from schemas import openapi
 from schemas.connector import ConnectorReply, ConnectorRequest
-from schemas.requests import BODIES, ListLinksQuery
+from schemas.requests import BODIES, ListEventsQuery, ListLinksQuery
 from schemas.shapes import Generator, json_schemas
 
 HERE = Path(__file__).parent
-JUDGED = (*BODIES, ListLinksQuery, ConnectorRequest, ConnectorReply)
+JUDGED = (*BODIES, ListLinksQuery, ListEventsQuery, ConnectorRequest, ConnectorReply)
 
 
 class _Judge(Generator):

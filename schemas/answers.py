@@ -9,6 +9,7 @@ from schemas.shapes import (
     ChallengeType,
     ClaimCode,
     Count,
+    LinkErrorCode,
     LinkId,
     LinkStatus,
     Model,
@@ -21,16 +22,6 @@ from schemas.shapes import (
 type OperationStatus = Literal["pending", "running", "succeeded", "failed", "skipped", "unknown"]
 type SessionStatus = Literal["awaiting_input", "running", "complete", "failed", "canceled"]
 type WebhookStatus = Literal["none", "pending", "delivered", "exhausted"]
-type LinkErrorCode = Literal[
-    "LOGIN_FAILED",
-    "USER_CANCELED",
-    "CLIENT_TIMEOUT",
-    "AUTOMATION_ERROR",
-    "RESULT_VALIDATION_ERROR",
-    "CONNECTION_FAILED",
-    "OUTCOME_UNKNOWN",
-    "INTERNAL_ERROR",
-]
 type DeliveryErrorCode = Literal[
     "invalid_url",
     "dns",
@@ -126,6 +117,15 @@ class Step(Model):
     duration_ms: Count = optional()
 
 
+class TestClock(Model):
+    """The clock of a test link that was turned forward."""
+
+    offset_ms: Annotated[int, Field(ge=1)] = Field(
+        description="How far it is ahead.", json_schema_extra={"format": "int64"}
+    )
+    now: Time = Field(description="What it shows; all other times of the link are by it.")
+
+
 class ListedLink(Model):
     """A link without its result; what has no value is null."""
 
@@ -146,6 +146,9 @@ class ListedLink(Model):
     claimed_at: Time | None
     completed_at: Time | None
     expires_at: Time
+    test_clock: TestClock | None = optional(
+        description="Only of a test link; null until its clock is turned."
+    )
     timeline: Annotated[list[Step], Field(max_length=200)] = optional(
         description="Only of a link made with `debug: true`."
     )
@@ -154,6 +157,12 @@ class ListedLink(Model):
     def _timeline_with_debug_only(self) -> "ListedLink":
         if ("timeline" in self.model_fields_set) != self.debug:
             raise ValueError("timeline is there exactly when debug is true")
+        return self
+
+    @model_validator(mode="after")
+    def _clock_of_test_links_only(self) -> "ListedLink":
+        if ("test_clock" in self.model_fields_set) == self.livemode:
+            raise ValueError("testClock is there exactly when livemode is false")
         return self
 
 
@@ -317,6 +326,35 @@ class NewSecret(Model):
     secret: WebhookSecret
 
 
+class SentWebhook(Model):
+    headers: dict[str, str]
+    body: str = Field(description="The exact text that was signed and sent.")
+
+
+class WebhookTest(Model):
+    """An attempt to deliver an example event."""
+
+    request: SentWebhook
+    status_code: int | None
+    duration_ms: Count
+    error: DeliveryErrorCode | None
+
+
+class SandboxUser(Model):
+    """A user of the sandbox, and how a link ends that this user logs in to."""
+
+    username: str
+    password: str
+    description: str
+    status: Literal["complete", "failed"]
+    error_code: LinkErrorCode | None
+    reason: str | None
+
+
+class SandboxUserList(Model):
+    outcomes: list[SandboxUser]
+
+
 class Issue(Model):
     """One thing wrong with a request."""
 
@@ -359,6 +397,7 @@ class GatewayError(Model):
 
 ANSWERS = (
     *(CreatedLink, Link, LinkList, DeliveryList, Redelivery, WebhookSecrets, NewSecret),
+    *(WebhookTest, SandboxUserList),
     *(ClaimedLink, LinkStanding, Session, ProviderList, Provider, ApiError, GatewayError, AnyError),
 )
 
@@ -396,6 +435,7 @@ EXAMPLES: dict[type[Model], dict[str, Any]] = {
         "claimedAt": None,
         "completedAt": None,
         "expiresAt": 1704081600000,
+        "testClock": None,
     },
     ApiError: {
         "error": "Validation failed",

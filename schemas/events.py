@@ -1,19 +1,19 @@
 """What callers are sent about their links, and what the queues carry."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from schemas.answers import LinkFailure
-from schemas.shapes import Count, LinkId, Model, SessionId, Time
-
-type EventType = Literal["link.complete", "link.failed", "link.expired", "link.canceled"]
+from schemas.answers import LinkFailure, WebhookStatus
+from schemas.shapes import Count, EventId, EventType, LinkId, Model, SessionId, Time
 
 
 class EventData(Model):
     """How a link ended; what has no value is null."""
 
-    link_id: LinkId
+    link_id: Annotated[str, Field(pattern=r"^link_([A-Za-z0-9_-]{16,}|test)$")] = Field(
+        description="link_test in a webhook test."
+    )
     status: Literal["complete", "failed", "expired", "canceled"]
     integration_id: str
     external_user_id: str | None
@@ -34,6 +34,25 @@ class Event(Model):
         json_schema_extra={"format": "date-time"},
     )
     data: EventData
+
+
+class EventDelivery(Model):
+    status: WebhookStatus
+    attempts: Count
+
+
+class ListedEvent(Event):
+    """The end of a link, with or without a webhookUrl: what was sent of it, and how that went."""
+
+    id: EventId = Field(description="The webhook-id of each attempt.")
+    webhook: EventDelivery
+
+
+class EventList(Model):
+    """A page of events: newest first, or oldest first with `after`."""
+
+    events: Annotated[list[ListedEvent], Field(max_length=100)]
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
 
 
 class SessionMessage(Model):

@@ -5,12 +5,11 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from latchkey.domain import links
+from latchkey.domain import examples
 from latchkey.domain.catalogue import providers
-from latchkey.domain.views import event_body
 from schemas.answers import ANSWERS, EXAMPLES
-from schemas.events import Event
-from schemas.requests import BODIES, ListLinksQuery
+from schemas.events import Event, EventList
+from schemas.requests import BODIES, ListEventsQuery, ListLinksQuery
 from schemas.shapes import json_schemas
 
 COMPONENTS = "#/components/schemas"
@@ -19,7 +18,7 @@ COMPONENTS = "#/components/schemas"
 def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
     """The OpenAPI 3.1 document of all routes, with the schemas of these integrations, or of all."""
     integrations = sorted(providers() if integrations is None else integrations)
-    schemas = json_schemas((*ANSWERS, Event), COMPONENTS)
+    schemas = json_schemas((*ANSWERS, Event, EventList), COMPONENTS)
     for schema in schemas.values():
         if "properties" in schema:
             schema["additionalProperties"] = True  # a member that is added breaks no client
@@ -27,8 +26,8 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
             schema["description"] = "Others may be added: a client reads those that it does not know, too."
     for model, example in EXAMPLES.items():
         schemas[model.__name__]["examples"] = [example]
-    requests = json_schemas((*BODIES, ListLinksQuery), COMPONENTS)
-    query = requests.pop("ListLinksQuery")
+    requests = json_schemas((*BODIES, ListLinksQuery, ListEventsQuery), COMPONENTS)
+    of_links, of_events = (_query(requests.pop(f"List{what}Query")) for what in ("Links", "Events"))
     schemas |= {name: _published(schema) for name, schema in requests.items() if name not in schemas}
     catalogue = _catalogue(integrations)
     # What the catalogue has today. It binds nobody, because an integration that is added has others.
@@ -69,10 +68,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                 "get": {
                     "operationId": "listLinks",
                     "summary": "List links, newest first",
-                    "parameters": [
-                        {"name": name, "in": "query", "schema": schema}
-                        for name, schema in query["properties"].items()
-                    ],
+                    "parameters": of_links,
                     "responses": {"200": _answer("A page", "LinkList", "Cache-Control"), **_errors(400, 401)},
                 },
                 "post": {
@@ -127,6 +123,74 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     },
                 }
             },
+            "/v1/events": {
+                "get": {
+                    "operationId": "listEvents",
+                    "summary": "List the events of links that ended",
+                    "parameters": of_events,
+                    "responses": {
+                        "200": _answer("A page", "EventList", "Cache-Control"),
+                        **_errors(400, 401),
+                    },
+                }
+            },
+            "/v1/webhook-tests": {
+                "post": {
+                    "operationId": "testWebhook",
+                    "summary": "Send an example event, signed as a real one",
+                    "requestBody": {"required": True, "content": _json("WebhookTestRequest")},
+                    "responses": {
+                        "200": _answer("How that went", "WebhookTest", "Cache-Control"),
+                        **_errors(400, 401, 413, 415),
+                    },
+                }
+            },
+            "/v1/test/links/{linkId}/advance": {
+                "post": {
+                    "operationId": "advanceLink",
+                    "summary": "Turn a test link's clock forward",
+                    "parameters": [_path_parameter("linkId")],
+                    "requestBody": {"required": True, "content": _json("AdvanceRequest")},
+                    "responses": {
+                        "200": _answer("The link", "Link", "Cache-Control"),
+                        **_errors(400, 401, 404, 409, 413, 415),
+                    },
+                }
+            },
+            "/v1/test/links/{linkId}/simulate": {
+                "post": {
+                    "operationId": "simulateEnd",
+                    "summary": "End a test link",
+                    "parameters": [_path_parameter("linkId")],
+                    "requestBody": {"required": True, "content": _json("SimulateRequest")},
+                    "responses": {
+                        "200": _answer("The link", "Link", "Cache-Control"),
+                        **_errors(400, 401, 404, 409, 413, 415),
+                    },
+                }
+            },
+            "/v1/test/links/{linkId}/fail-deliveries": {
+                "post": {
+                    "operationId": "failDeliveries",
+                    "summary": "Let a test link's next deliveries fail",
+                    "parameters": [_path_parameter("linkId")],
+                    "requestBody": {"required": True, "content": _json("FailDeliveriesRequest")},
+                    "responses": {
+                        "200": _answer("The link", "Link", "Cache-Control"),
+                        **_errors(400, 401, 404, 409, 413, 415),
+                    },
+                }
+            },
+            "/v1/test/outcomes": {
+                "get": {
+                    "operationId": "listOutcomes",
+                    "summary": "List the sandbox's users, and how the link of each ends",
+                    "responses": {
+                        "200": _answer("The users", "SandboxUserList", "Cache-Control"),
+                        **_errors(401, 404),
+                    },
+                }
+            },
             "/v1/webhook-secret": {
                 "get": {
                     "operationId": "readWebhookSecrets",
@@ -141,10 +205,11 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                 "post": {
                     "operationId": "rotateWebhookSecret",
                     "summary": "Make a new secret to sign webhooks with",
+                    "parameters": [_component("parameters", "Idempotency-Key")],
                     "requestBody": {"required": True, "content": _json("RotateSecretRequest")},
                     "responses": {
-                        "200": _answer("The new secret", "NewSecret", "Cache-Control"),
-                        **_errors(400, 401, 413, 415),
+                        "200": _answer("The new secret", "NewSecret", "Cache-Control", "Idempotent-Replayed"),
+                        **_errors(400, 401, 413, 415, 422),
                     },
                 }
             },
@@ -259,7 +324,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
             },
             "parameters": {
                 "Idempotency-Key": _idempotency_key(
-                    "Makes it safe to repeat a request: the same key and body give the same link again.",
+                    "Makes it safe to repeat a request: the same key and body get the same answer again.",
                     least=1,
                 ),
                 "If-None-Match": _header_parameter(
@@ -275,7 +340,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                 "Access-Control-Allow-Origin": _header("*"),
                 "ETag": _header("A strong entity tag."),
                 "Idempotent-Replayed": _header(
-                    "true when an earlier request with this key made the link.", required=False
+                    "true when an earlier request with this key got this answer.", required=False
                 ),
                 "WWW-Authenticate": _header("Bearer"),
             },
@@ -318,7 +383,13 @@ def _tag(path: str) -> str:
         return "Client"
     if path in ("/v1/providers", "/v1/providers/{integrationId}", "/openapi.json"):
         return "Catalogue"
-    return "Webhooks" if re.search("webhook|deliver", path) else "Links"
+    if path.startswith("/v1/test/"):
+        return "Test mode"
+    return "Webhooks" if re.search("webhook|deliver|event", path) else "Links"
+
+
+def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "query", "schema": part} for name, part in schema["properties"].items()]
 
 
 DESCRIPTIONS = {
@@ -330,6 +401,14 @@ DESCRIPTIONS = {
     "redeliver": "One more attempt beside the schedule, for 30 days after the link's end.",
     "readWebhookSecrets": "At most two are valid, newest first; both modes of an account share them.",
     "rotateWebhookSecret": "Both secrets sign until the overlap ends.",
+    "listEvents": "Newest first; with `after`, those that ended since: oldest first, each once, however many "
+    "end meanwhile. Then it may wait up to 10 seconds until those that are just ending stand in their order.",
+    "testWebhook": "At once and once; at most one a second for each API key.",
+    "advanceLink": "All that becomes due by then has happened in its order when the answer comes. A live key "
+    "gets 404 here, and of all that is test mode.",
+    "simulateEnd": "By the steps of a session: claimed, its results checked, its event sent.",
+    "failDeliveries": "They count, and nothing is sent. A later plan replaces an earlier one.",
+    "listOutcomes": "What to type at the login of a test link.",
     "claimLink": "Of many claims one wins. The answer's clientToken opens the session.",
     "readStatus": "Claims nothing. Answers until 24 hours after the link's end.",
     "readSession": "What is asked now, and how far the operations are. Never a result.",
@@ -345,6 +424,7 @@ TAGS = {
     "Links": "What a caller makes and reads.",
     "Webhooks": "How the caller is told, and by which secrets.",
     "Catalogue": "What is on offer.",
+    "Test mode": "What the owner of a test link may make happen.",
     "Client": "What the user's device does, with the claim code or the session's token.",
 }
 
@@ -436,32 +516,10 @@ def _webhooks() -> dict[str, Any]:
 
 def event_examples() -> dict[str, Any]:
     """An event of each type, made as real ones are."""
-    at = 1704067200000
-    link = links.Link(
-        link_id="link_3Jb7sXyQm0KfT4ZpWn8VdC",
-        owner="acme#test",
-        livemode=False,
-        integration_id="tmobile",
-        operations=(links.Operation("paymentMethod", "read"),),
-        status="active",
-        base_url="https://appclip.example.com",
-        created_at=at,
-        updated_at=at,
-        expires_at=at + 14_400_000,
-        write_token="-",  # noqa: S106 # not part of an event
-        external_user_id="user_123",
-        metadata={"plan": "pro"},
-    )
-    result = providers()["tmobile"].resources["paymentMethod"]["read"].result["examples"][0]
-    ends = {
-        "complete": (None, result),
-        "failed": ("LOGIN_FAILED", None),
-        "expired": (None, None),
-        "canceled": (None, None),
-    }
+    link_id, ended_at = "link_3Jb7sXyQm0KfT4ZpWn8VdC", 1704067260000
     return {
-        f"link.{status}": json.loads(event_body(links.ended(link, status, at + 60_000, code), data))
-        for status, (code, data) in ends.items()
+        kind: json.loads(examples.event(kind, link_id, ended_at, livemode=False))
+        for kind in examples.EVENT_TYPES
     }
 
 

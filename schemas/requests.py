@@ -3,11 +3,11 @@
 A `title` says what a member is. A `description` ends the sentence of an issue: "must be ...".
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.shapes import LinkStatus, Model, optional
+from schemas.shapes import EventType, LinkErrorCode, LinkStatus, Model, optional
 
 BODY = {"description": "a JSON object"}
 
@@ -166,4 +166,100 @@ class SessionInputRequest(
         return self
 
 
-BODIES = (CreateLinkRequest, RotateSecretRequest, ClaimRequest, SessionInputRequest)
+class ListEventsQuery(Model):
+    type: EventType = optional(
+        title="Events of this type only",
+        description='one of "link.complete", "link.failed", "link.expired", "link.canceled"',
+    )
+    after: str = optional(
+        title="Those that ended after this one, oldest first; without it all, newest first",
+        description='the id of an event of this key\'s account and mode, "msg_..."',
+    )
+    limit: int = optional(ge=1, le=100, title="Most events on a page", description="an integer from 1 to 100")
+    cursor: str = optional(
+        title="The nextCursor of the page before", description="the nextCursor of a page of this same list"
+    )
+
+
+class WebhookTestRequest(Model, json_schema_extra=BODY):
+    url: str = Field(
+        max_length=2048,
+        title="Where to send the example, by the rules of webhookUrl",
+        description="a string of at most 2048 characters",
+    )
+    type: EventType = Field(
+        title="The type of the example",
+        description='one of "link.complete", "link.failed", "link.expired", "link.canceled"',
+    )
+
+
+class AdvanceRequest(
+    Model,
+    json_schema_extra={
+        "description": "an object with either seconds or until",
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
+):
+    seconds: int = optional(
+        ge=1,
+        le=10368000,
+        title="How far the link's clock goes forward",
+        description="an integer from 1 to 10368000 (seconds; 120 days)",
+    )
+    until: Literal["expiry", "session_end", "next_attempt", "retention"] = optional(
+        title="Until when it goes",
+        description='one of "expiry", "session_end", "next_attempt", "retention"',
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("either seconds or until")
+        return self
+
+
+class SimulateRequest(Model, json_schema_extra=BODY):
+    outcome: Literal["complete", "fail"] = Field(
+        title="How the link ends", description='"complete" or "fail"'
+    )
+    data: list[
+        Annotated[dict[str, Any], Field(description="an object that fits the operation's result schema")]
+    ] = optional(
+        min_length=1,
+        max_length=20,
+        title="Each operation's result, by the catalogue; its examples if this is left out",
+        description="an array of objects, one for each operation of the link",
+    )
+    code: LinkErrorCode = optional(
+        title="Why the link fails", description='an error code of links, such as "LOGIN_FAILED"'
+    )
+    reason: str = optional(
+        pattern="^[a-z_]{1,40}$",
+        title='What the connector says of it; "other" if it does not go with the code',
+        description="1 to 40 of a to z and _",
+    )
+    operation_index: int = optional(
+        ge=0,
+        le=19,
+        title="Which operation fails, counted from 0, which is what it is if this is left out; "
+        "with a code that names one",
+        description="an integer from 0 to the number of the link's operations less one",
+    )
+
+
+class FailDeliveriesRequest(Model, json_schema_extra=BODY):
+    count: int = Field(
+        ge=1, le=10, title="How many of the next attempts fail", description="an integer from 1 to 10"
+    )
+    as_: Literal[400, 410, 429, 500, 503, "timeout", "connect", "tls"] = Field(
+        alias="as",
+        title="How they fail",
+        description='one of 400, 410, 429, 500, 503, "timeout", "connect", "tls"',
+    )
+
+
+BODIES = (
+    *(CreateLinkRequest, RotateSecretRequest, ClaimRequest, SessionInputRequest),
+    *(WebhookTestRequest, AdvanceRequest, SimulateRequest, FailDeliveriesRequest),
+)

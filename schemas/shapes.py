@@ -15,6 +15,7 @@ LinkId = Annotated[str, Field(pattern=r"^link_[A-Za-z0-9_-]{16,}$", examples=["l
 ClaimCode = Annotated[
     str, Field(pattern=r"^clm_[A-Za-z0-9_-]{22,}$", examples=["clm_5uYhR2cGtE9oLxAqBv1NwM"])
 ]
+EventId = Annotated[str, Field(pattern=r"^msg_[A-Za-z0-9_-]{16,}$")]
 SessionId = Annotated[str, Field(pattern=r"^sess_[A-Za-z0-9_-]{16,}$")]
 # Without the format, clients in Go, Java, C# and others read 32 bits.
 Time = Annotated[
@@ -32,6 +33,17 @@ Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 # Named, so that clients that are made of openapi.json have each once. They may grow.
 type Action = Literal["read", "write"]
 type LinkStatus = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
+type EventType = Literal["link.complete", "link.failed", "link.expired", "link.canceled"]
+type LinkErrorCode = Literal[
+    "LOGIN_FAILED",
+    "USER_CANCELED",
+    "CLIENT_TIMEOUT",
+    "AUTOMATION_ERROR",
+    "RESULT_VALIDATION_ERROR",
+    "CONNECTION_FAILED",
+    "OUTCOME_UNKNOWN",
+    "INTERNAL_ERROR",
+]
 type ChallengeType = Literal["login", "otp", "choice", "wait"]
 
 

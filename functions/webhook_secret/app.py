@@ -1,24 +1,29 @@
-"""GET /v1/webhook-secret, POST /v1/webhook-secret/rotate."""
+"""GET /v1/webhook-secret, POST /v1/webhook-secret/rotate, POST /v1/webhook-tests."""
+
+import time
 
 from latchkey import http
 from latchkey.domain.errors import ValidationFailedError
-from latchkey.domain.validation import rotate_issues
-from latchkey.services import webhook_secrets
-
-DEFAULT_OVERLAP = 86_400  # seconds
+from latchkey.domain.validation import idempotency_key_issues, rotate_issues
+from latchkey.services import webhook_secrets, webhook_tests
 
 
 @http.private
 def lambda_handler(request: http.CallerRequest) -> http.Response:
-    """Show the secrets that the account's webhooks are signed with, or make a new one."""
-    account = request.caller.account
-    if request.route.startswith("GET"):
-        secrets = webhook_secrets.valid(account, request.now)
-        return http.answer(
-            200, {"secrets": [{"secret": s.secret, "expiresAt": s.expires_at} for s in secrets]}
-        )
-    body = request.json_object()
-    if issues := rotate_issues(body):
+    """Show the secrets that webhooks are signed with, make a new one, or sign and send an example."""
+    match request.route:
+        case "GET /v1/webhook-secret":
+            secrets = webhook_secrets.valid(request.caller.account, request.now)
+            return http.answer(
+                200, {"secrets": [{"secret": s.secret, "expiresAt": s.expires_at} for s in secrets]}
+            )
+        case "POST /v1/webhook-tests":
+            test = webhook_tests.send(
+                request.json_object(), request.caller, clock=lambda: time.time_ns() // 1_000_000
+            )
+            return http.answer(200, test)
+    body, key = request.json_object(), request.header("idempotency-key")
+    if issues := rotate_issues(body) + idempotency_key_issues(key, least=1):
         raise ValidationFailedError(issues)
-    new = webhook_secrets.rotate(account, body.get("overlapSeconds", DEFAULT_OVERLAP), request.now)
-    return http.answer(200, {"secret": new.secret})
+    secret, replayed = webhook_secrets.rotate(request.caller, body, key, request.now)
+    return http.answer(200, {"secret": secret}, http.REPLAYED if replayed else None)

@@ -86,6 +86,10 @@ class Api:
     def cancel(self, link_id: str) -> Answer:
         return self.request("POST", f"/v1/links/{link_id}/cancel")
 
+    def test(self, link_id: str, verb: str, **body: Any) -> Answer:
+        """POST /v1/test/links/{linkId}/<verb>."""
+        return self.request("POST", f"/v1/test/links/{link_id}/{verb}", body)
+
     def link(self, link_id: str) -> Any:
         """The link as its owner reads it."""
         answer = self.get(f"/v1/links/{link_id}")

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -134,6 +135,13 @@ def delivers(_: Deployed, api: Api) -> bool:
         return soon(lambda: receiver.got) and soon(lambda: len(receiver.got) == 2, SOON + 6)
 
 
+def waiting(deployed: Deployed, receiver: Receiver) -> int:
+    """How many events stand in line for a place at the receiver."""
+    host = f"host#{receiver.url.split('/')[2]}"
+    rows = deployed.table("LinksTable").query(KeyConditionExpression=Key("pk").eq(host))["Items"]
+    return sum(row["sk"] != HOST_ROW for row in rows)
+
+
 def serves_line(deployed: Deployed, api: Api) -> bool:
     """One more event than its account has places at a host that hangs for a while."""
     with hooked() as (receiver, body):
@@ -141,16 +149,10 @@ def serves_line(deployed: Deployed, api: Api) -> bool:
         links = [api.create(body).json["linkId"] for _ in range(ACCOUNT_PLACES + 1)]
         for link_id in links:
             api.cancel(link_id)
-        host = f"host#{receiver.url.split('/')[2]}"
-
-        def waiting() -> int:
-            rows = deployed.table("LinksTable").query(KeyConditionExpression=Key("pk").eq(host))["Items"]
-            return sum(row["sk"] != HOST_ROW for row in rows)
-
-        if not soon(lambda: len(receiver.got) == ACCOUNT_PLACES and waiting() == 1):
+        if not soon(lambda: len(receiver.got) == ACCOUNT_PLACES and waiting(deployed, receiver) == 1):
             return False
         receiver.over.set()
-        return soon(lambda: len(receiver.got) == len(links) and waiting() == 0)
+        return soon(lambda: len(receiver.got) == len(links) and waiting(deployed, receiver) == 0)
 
 
 def redelivers(_: Deployed, api: Api) -> bool:
@@ -168,6 +170,58 @@ def redelivers(_: Deployed, api: Api) -> bool:
 
 def reads_webhook_secret(_: Deployed, api: Api) -> bool:
     return [api.get("/v1/webhook-secret").status for _ in range(2)] == [200, 200]
+
+
+def tests_webhook(_: Deployed, api: Api) -> bool:
+    with receiving() as receiver:
+        body = {"url": receiver.url, "type": "link.complete"}
+        answer = api.request("POST", "/v1/webhook-tests", body)
+        return answer.status == 200 and answer.json["statusCode"] == 204
+
+
+def lists_events(_: Deployed, api: Api) -> bool:
+    api.cancel(link_id := api.create().json["linkId"])
+    events = api.get("/v1/events")
+    if events.status != 200 or [event["data"]["linkId"] for event in events.json["events"]] != [link_id]:
+        return False
+    return api.get(f"/v1/events?after={events.json['events'][0]['id']}").status == 200
+
+
+def advances(deployed: Deployed, api: Api) -> bool:
+    """To its expiry, through all attempts, of which a worker may make the first, and until it is gone."""
+    with hooked(*10 * [500]) as (receiver, body):
+        link_id = api.create(body).json["linkId"]
+        expired = api.test(link_id, "advance", until="expiry")
+        exhausted = api.test(link_id, "advance", seconds=100 * 3600)
+        if (expired.status, exhausted.status) != (200, 200) or len(receiver.got) != 10:
+            return False
+        if not clean(deployed, link_id) or exhausted.json["webhook"]["status"] != "exhausted":
+            return False
+        api.test(link_id, "advance", until="retention")
+        return api.get(f"/v1/links/{link_id}").status == 404
+
+
+def simulates(deployed: Deployed, api: Api) -> bool:
+    with hooked() as (receiver, body):
+        link_id = api.create(body).json["linkId"]
+        answer = api.test(link_id, "simulate", outcome="complete")
+        return answer.status == 200 and clean(deployed, link_id) and soon(lambda: receiver.got)
+
+
+def advances_in_line(deployed: Deployed, api: Api) -> bool:
+    """The event of an end that becomes due waits for one of its account's places."""
+    with hooked() as (receiver, body):
+        receiver.hangs = True
+        links = [api.create(body).json["linkId"] for _ in range(ACCOUNT_PLACES + 1)]
+        for link_id in links[:ACCOUNT_PLACES]:
+            api.cancel(link_id)
+        if not soon(lambda: len(receiver.got) == ACCOUNT_PLACES):
+            return False
+        with ThreadPoolExecutor() as pool:
+            advanced = pool.submit(lambda: api.test(links[-1], "advance", until="expiry"))
+            soon(lambda: advanced.done() or waiting(deployed, receiver) == 1)
+            receiver.over.set()
+            return advanced.result().status == 200 and soon(lambda: len(receiver.got) == len(links))
 
 
 def sweeps_ends(deployed: Deployed, api: Api) -> bool:
@@ -261,8 +315,23 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("LinkDeliveries", "WakeDeliverer", "sqs:SendMessage"): redelivers,
     ("WebhookSecret", "ReadApiKeyAndAccount", "dynamodb:GetItem"): reads_webhook_secret,
     ("WebhookSecret", "PutAccount", "dynamodb:PutItem"): reads_webhook_secret,
+    ("WebhookSecret", "TakeTurnAndPlace", "dynamodb:UpdateItem"): tests_webhook,
     ("WebhookSecret", "SealSecret", "kms:GenerateDataKey"): reads_webhook_secret,
     ("WebhookSecret", "UnsealSecret", "kms:Decrypt"): reads_webhook_secret,
+    ("ListEvents", "ReadApiKeyAndLink", "dynamodb:GetItem"): lists_events,
+    ("ListEvents", "QueryEnds", "dynamodb:Query"): lists_events,
+    ("ListEvents", "ReadLinks", "dynamodb:BatchGetItem"): lists_events,
+    ("ListEvents", "UnsealEvent", "kms:Decrypt"): lists_events,
+    ("TestLinks", "ReadKeyAccountAndLink", "dynamodb:GetItem"): advances,
+    ("TestLinks", "WriteLinkAndHost", "dynamodb:UpdateItem"): advances,
+    ("TestLinks", "DeleteLinkAndLine", "dynamodb:DeleteItem"): advances,
+    ("TestLinks", "PutAccountAndLine", "dynamodb:PutItem"): advances_in_line,
+    ("TestLinks", "ServeLine", "dynamodb:Query"): advances,
+    ("TestLinks", "Seal", "kms:GenerateDataKey"): advances,
+    ("TestLinks", "Unseal", "kms:Decrypt"): advances,
+    ("TestLinks", "ListSecrets", "dynamodb:Query"): advances,
+    ("TestLinks", "DeleteSecrets", "dynamodb:DeleteItem"): advances,
+    ("TestLinks", "WakeDeliverer", "sqs:SendMessage"): simulates,
     ("Sweep", "FindDue", "dynamodb:Query"): sweeps_ends,
     ("Sweep", "ReadLink", "dynamodb:GetItem"): sweeps_ends,
     ("Sweep", "WriteLink", "dynamodb:UpdateItem"): sweeps_ends,

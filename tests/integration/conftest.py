@@ -21,6 +21,7 @@ from latchkey import __version__
 from latchkey.adapters import aws, sealing, settings, store, telemetry
 from latchkey.domain import ids
 from latchkey.domain.links import Link
+from latchkey.domain.retry_schedule import Outcome
 from latchkey.services import authenticate
 from schemas import answers, events, shapes
 from tests.judge import hold
@@ -38,11 +39,17 @@ ANSWERS: dict[tuple[str, int], type[shapes.Model]] = {
     ("POST /v1/links", 201): answers.CreatedLink,
     ("GET /v1/links", 200): answers.LinkList,
     ("GET /v1/links/{linkId}", 200): answers.Link,
+    ("GET /v1/events", 200): events.EventList,
     ("POST /v1/links/{linkId}/cancel", 200): answers.Link,
     ("GET /v1/links/{linkId}/deliveries", 200): answers.DeliveryList,
     ("POST /v1/links/{linkId}/redeliver", 202): answers.Redelivery,
     ("GET /v1/webhook-secret", 200): answers.WebhookSecrets,
     ("POST /v1/webhook-secret/rotate", 200): answers.NewSecret,
+    ("POST /v1/webhook-tests", 200): answers.WebhookTest,
+    ("GET /v1/test/outcomes", 200): answers.SandboxUserList,
+    ("POST /v1/test/links/{linkId}/advance", 200): answers.Link,
+    ("POST /v1/test/links/{linkId}/simulate", 200): answers.Link,
+    ("POST /v1/test/links/{linkId}/fail-deliveries", 200): answers.Link,
     ("POST /link/claim", 200): answers.ClaimedLink,
     ("POST /link/status", 200): answers.LinkStanding,
     ("GET /link/session", 200): answers.Session,
@@ -171,6 +178,37 @@ class Queues:
         self._waiting.clear()
 
 
+OK = Outcome(duration_ms=20, status_code=204)
+
+
+@dataclass
+class Receiver:
+    """Every webhookUrl in the tests: keeps what it gets, and answers as it is told."""
+
+    outcomes: list[Outcome] = field(default_factory=list)  # the next ones; then `otherwise`
+    otherwise: Outcome = OK
+    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    during: Callable[[], None] = lambda: None
+
+    def send(self, url: str, headers: dict[str, str], body: bytes, **_: Any) -> Outcome:
+        hold(events.Event, body)
+        self.got.append((url, headers, body))
+        self.during()
+        return self.outcomes.pop(0) if self.outcomes else self.otherwise
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, _, body in self.got]
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    receiver = Receiver()
+    monkeypatch.setattr("latchkey.adapters.webhook_sender.send", receiver.send)
+    monkeypatch.setattr("latchkey.services.deliver_event.random.random", lambda: 0.5)
+    return receiver
+
+
 LOGIN = {"username": "user_good", "password": "pass_good"}
 
 
@@ -259,11 +297,32 @@ class Stack:
         event["headers"]["authorization"] = f"Bearer {key}"
         return self.invoke("list_links", event)
 
+    def events(self, query: str = "", *, key: str = SAMPLE_KEY) -> Answer:
+        event = sample_event("list_events") | {"rawQueryString": query}
+        event["headers"]["authorization"] = f"Bearer {key}"
+        return self.invoke("list_events", event)
+
     def cancel(self, link_id: str, *, key: str = SAMPLE_KEY) -> Answer:
         event = sample_event("cancel_link")
         event["headers"]["authorization"] = f"Bearer {key}"
         event["pathParameters"] = {"linkId": link_id}
         return self.invoke("cancel_link", event)
+
+    def test_mode(self, link_id: str, verb: str, body: Any, *, key: str = SAMPLE_KEY) -> Answer:
+        """POST /v1/test/links/{linkId}/<verb>."""
+        event = sample_event("test_links") | {
+            "routeKey": f"POST /v1/test/links/{{linkId}}/{verb}",
+            "pathParameters": {"linkId": link_id},
+            "body": json.dumps(body),
+        }
+        event["headers"]["authorization"] = f"Bearer {key}"
+        return self.invoke("test_links", event)
+
+    def advance(self, link_id: str, **body: Any) -> Answer:
+        return self.test_mode(link_id, "advance", body)
+
+    def simulate(self, link_id: str, **body: Any) -> Answer:
+        return self.test_mode(link_id, "simulate", body)
 
     # --- The client's side -----------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ held to the same by the handler tests over moto.
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,7 +20,7 @@ from botocore.exceptions import EndpointConnectionError
 from latchkey.adapters import aws, sealing, settings, store, webhook_sender
 from latchkey.domain import ids
 from latchkey.domain.errors import NotFoundError
-from latchkey.domain.links import NUDGE_MS, Link, Sealed, Session
+from latchkey.domain.links import NUDGE_MS, Link, Sealed, Session, turned_since
 from latchkey.domain.retry_schedule import Outcome
 from latchkey.services import authenticate
 from tests.integration.conftest import SAMPLE_KEY, Stack
@@ -92,14 +92,18 @@ class Memory:
         if stored is None:
             raise NotFoundError
         if stored.write_token != old.write_token:
-            raise store.SupersededError(stored)
-        return self._put(replace(new, write_token=ids.new_token()))
+            rebased = turned_since(old, stored, new)
+            if rebased is None:
+                raise store.SupersededError(stored)
+            return self.save(stored, rebased)
+        assert new.clock_offset == old.clock_offset or not stored.livemode
+        return self._put(replace(store._in_order(old, new), write_token=ids.new_token()))
 
     def claim(self, link_id: str, session: Session, token: str) -> Link:
         stored = self.get_link(link_id)
         if stored is None:
             raise NotFoundError
-        if stored.status != "pending" or stored.expires_at <= session.claimed_at:
+        if stored.status != "pending" or stored.expires_at <= session.claimed_at or stored.clock_offset:
             raise store.SupersededError(stored)
         now = session.claimed_at
         claimed = replace(
@@ -107,6 +111,26 @@ class Memory:
         )
         assert claimed.due_at() == min(session.ends_at, now + NUDGE_MS)  # what the real one writes
         return self._put(claimed)
+
+    def ended_links(
+        self, owner: str, *, status: str | None, beyond: str | None, oldest_first: bool, limit: int
+    ) -> tuple[list[str], str | None]:
+        links = map(store._link, self.items.values())
+        ends = [link for link in links if link.owner == owner and link.status == (status or link.status)]
+        places = sorted((end.end_order for end in ends if end.end_order), reverse=not oldest_first)
+        beyond = beyond or ("" if oldest_first else "~")
+        found = [place for place in places if (place > beyond if oldest_first else place < beyond)]
+        return found[:limit], found[limit - 1] if len(found) > limit else None
+
+    def get_links(self, link_ids: Sequence[str]) -> dict[str, Link]:
+        return {link_id: store._link(self.items[link_id]) for link_id in link_ids if link_id in self.items}
+
+    def delete_test_link(self, link: Link) -> None:
+        stored = self.get_link(link.link_id)
+        if stored is not None:
+            if stored.livemode or stored.write_token != link.write_token:
+                raise store.SupersededError(stored)
+            del self.items[link.link_id]
 
     def due_links(self, shard: int, now: int) -> Iterator[list[tuple[str, int]]]:
         due = sorted(
@@ -256,6 +280,9 @@ class Simulation(Stack):
         self.work_once()
         self.deliver_once()
 
+    def sleep(self, seconds: float) -> None:
+        self.now += round(1000 * seconds)
+
     def stored(self, link_id: str) -> Link:
         link = self.memory.get_link(link_id)
         assert link is not None
@@ -279,6 +306,7 @@ def simulation() -> Iterator[Simulation]:
         patch.setattr(aws, "sqs", lambda: sqs)
         patch.setattr(aws, "functions", lambda: connectors)
         patch.setattr(webhook_sender, "send", faults.wrap(world.receiver.send))
+        patch.setattr("time.sleep", world.sleep)
         patch.setattr("time.time_ns", lambda: world.now * 1_000_000)
         for variable in ("SESSION_QUEUE", "WEBHOOK_QUEUE", "SEALING_KEY"):
             patch.setenv(variable, variable)

@@ -1,5 +1,6 @@
 """How many calls of AWS each route costs, once its environment knows the API key and has a data key."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from latchkey.adapters import sealing
 from latchkey.services import authenticate
 from tests.integration.calls import Calls
-from tests.integration.conftest import LOGIN, Stack, founding, operations, sample_event
+from tests.integration.conftest import LOGIN, OK, Answer, Stack, founding, operations, sample_event
 from tests.integration.test_link_page import invoke as open_route
 from tests.integration.test_link_page import page as open_page
 from tests.template import routes
@@ -77,6 +78,26 @@ def secret(stack: Stack, route: str) -> Act:
     return lambda: stack.invoke("webhook_secret", event | {"body": "{}"})
 
 
+def webhook_test(stack: Stack) -> Act:
+    secret(stack, "GET /v1/webhook-secret")  # the first one is made
+    event = sample_event("webhook_secret") | {"routeKey": "POST /v1/webhook-tests"}
+    event["headers"]["content-type"] = "application/json"
+    event["body"] = json.dumps({"url": "https://hooks.example.com", "type": "link.complete"})
+    stack.now += 1000  # its turn
+
+    def act() -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("latchkey.adapters.webhook_sender.send", lambda *_, **__: OK)
+            return stack.invoke("webhook_secret", event)
+
+    return act
+
+
+def in_test_mode(stack: Stack, verb: str, **body: Any) -> Act:
+    link_id = stack.create(plain() | {"expiresIn": 60}).json["linkId"]
+    return lambda: stack.test_mode(link_id, verb, body)
+
+
 def page(stack: Stack, route: str) -> Act:
     created = stack.create(plain()).json
     return lambda: open_page(created, method=route.partition(" ")[0])
@@ -129,6 +150,32 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
     ("POST /v1/links/{linkId}/redeliver", ""): (
         lambda s: of_link(s, "link_deliveries", "POST /v1/links/{linkId}/redeliver", complete(s)),
         {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1},
+    ),
+    ("GET /v1/events", ""): (
+        lambda s: (complete(s), s.events)[1],
+        {"Query": 1, "BatchGetItem": 1},
+    ),
+    ("POST /v1/webhook-tests", ""): (  # the turn, the secrets, a place and its end
+        webhook_test,
+        {"UpdateItem": 3, "GetItem": 1},
+    ),
+    ("POST /v1/test/links/{linkId}/advance", ""): (
+        lambda s: in_test_mode(s, "advance", seconds=1),
+        {"GetItem": 1, "UpdateItem": 1},
+    ),
+    ("POST /v1/test/links/{linkId}/simulate", ""): (
+        lambda s: in_test_mode(s, "simulate", outcome="complete"),
+        {"GetItem": 1} | ENDED,
+    ),
+    ("POST /v1/test/links/{linkId}/fail-deliveries", ""): (
+        lambda s: in_test_mode(s, "fail-deliveries", count=1, **{"as": 500}),
+        {"GetItem": 1, "UpdateItem": 1},
+    ),
+    ("GET /v1/test/outcomes", ""): (
+        lambda s: (
+            lambda: s.invoke("test_links", sample_event("test_links") | {"routeKey": "GET /v1/test/outcomes"})
+        ),
+        {},
     ),
     ("GET /v1/webhook-secret", ""): (lambda s: secret(s, "GET /v1/webhook-secret"), {"GetItem": 1}),
     ("POST /v1/webhook-secret/rotate", ""): (

@@ -132,6 +132,24 @@ def expired(world: Simulation) -> str:
     return str(create(world, "k", expiresIn=30)["linkId"])
 
 
+def hurried(world: Simulation) -> str:
+    """Its clock is turned to its expiry, by a caller who asks again if there is no answer."""
+    link = create(world, "k")
+    for _ in range(ATTEMPTS):
+        if world.survives(lambda: world.advance(link["linkId"], until="expiry")) is not None:
+            break
+    return str(link["linkId"])
+
+
+def simulated(world: Simulation) -> str:
+    """Its end is simulated, by a caller who asks again if there is no answer."""
+    link = create(world, "k", operations=operations(READ, WRITE))
+    for _ in range(ATTEMPTS):
+        if world.survives(lambda: world.simulate(link["linkId"], outcome="complete")) is not None:
+            break
+    return str(link["linkId"])
+
+
 type Life = Callable[[Simulation], str]
 LIVES: dict[Life, str] = {
     complete: "complete",
@@ -143,6 +161,8 @@ LIVES: dict[Life, str] = {
     stopped: "failed",
     canceled: "canceled",
     expired: "expired",
+    hurried: "expired",
+    simulated: "complete",
 }
 
 

@@ -46,6 +46,15 @@ class Known:
     last: dict[str, Any] | None = None  # as last read
 
 
+TURNS: tuple[dict[str, Any], ...] = (
+    *({"seconds": seconds} for seconds in (1, 60, 900, 36_000)),
+    *({"until": moment} for moment in ("expiry", "session_end", "next_attempt")),
+)
+ENDS: tuple[dict[str, Any], ...] = (
+    {"outcome": "complete"},
+    {"outcome": "fail", "code": "LOGIN_FAILED"},
+    {"outcome": "fail", "code": "AUTOMATION_ERROR"},
+)
 KEYS = ("a" * 16, "b" * 16)  # of claims
 
 
@@ -132,7 +141,7 @@ class Life(RuleBasedStateMachine):
             link.token, link.key = answer.json["clientToken"], key
         elif answer.status == 200:
             assert before["status"] == "pending"
-            assert self.world.now < link.expires_at
+            assert self.shown(before) < link.expires_at
             link.token, link.key = answer.json["clientToken"], key
             link.claims += 1
         else:
@@ -208,6 +217,35 @@ class Life(RuleBasedStateMachine):
                 self.world.survives(partial(self.world.cancel, link.link_id))
         return self.sandbox(request)
 
+    # --- The link's clock ------------------------------------------------------------------------
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data(), to=st.sampled_from(TURNS))
+    def advance(self, data: st.DataObject, to: dict[str, Any]) -> None:
+        link = self.pick(data)
+        before = self.read(link)
+        answer = self.world.survives(partial(self.world.test_mode, link.link_id, "advance", to))
+        if answer is None:
+            return
+        assert answer.status in (200, 409)
+        turned = self.shown(self.read(link)) - self.shown(before)
+        if answer.status == 200 and "seconds" in to:
+            assert turned >= 1000 * to["seconds"]
+        assert turned >= 0
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data(), end=st.sampled_from(ENDS), meant=st.sampled_from((True, False, False)))
+    def simulate(self, data: st.DataObject, end: dict[str, Any], meant: bool) -> None:  # hypothesis calls it
+        link = self.pick(data)
+        if not meant:
+            return
+        before = self.read(link)
+        answer = self.world.survives(partial(self.world.test_mode, link.link_id, "simulate", end))
+        if answer is not None:
+            running = any(operation["status"] == "running" for operation in before["operations"])
+            assert before["status"] in STEPS or answer.status == 409
+            assert (answer.status == 409) or not running
+
     # --- What happens by itself, or goes wrong ---------------------------------------------------
 
     @rule()
@@ -274,7 +312,7 @@ class Life(RuleBasedStateMachine):
     def check(self, link: Known, view: dict[str, Any]) -> None:
         assert link.claims <= 1
         assert (view["status"] == "expired") == (
-            view["claimedAt"] is None and view["status"] != "canceled" and self.world.now >= link.expires_at
+            view["claimedAt"] is None and view["status"] != "canceled" and self.shown(view) >= link.expires_at
         )
         code = view["error"] and view["error"]["code"]
         assert (code is not None) == (view["status"] == "failed") or (
@@ -378,6 +416,11 @@ class Life(RuleBasedStateMachine):
 
     def pick(self, data: st.DataObject, *, claimed: bool = False) -> Known:
         return data.draw(st.sampled_from([link for link in self.links if link.token or not claimed]))
+
+    def shown(self, view: dict[str, Any]) -> int:
+        """What the link's clock shows."""
+        offset: int = (view["testClock"] or {"offsetMs": 0})["offsetMs"]
+        return self.world.now + offset
 
     def read(self, link: Known) -> dict[str, Any]:
         armed, self.world.faults.crash_at = self.world.faults.crash_at, 0

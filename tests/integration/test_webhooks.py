@@ -1,8 +1,9 @@
 """The event of a link's end, through the handlers: one id and the same bytes until it is delivered."""
 
 import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from latchkey.adapters import aws, sealing, store
 from latchkey.domain import deliveries, ids
 from latchkey.domain.retry_schedule import Outcome
-from schemas import events
 from tests.integration.conftest import (
+    OK,
     SAMPLE_KEY,
     Answer,
     Context,
     Output,
+    Receiver,
     Stack,
     founding,
     operations,
@@ -27,35 +29,7 @@ from tests.integration.simulation import MINUTE, simulation
 from tests.judge import hold
 
 HOUR = 3_600_000
-OK, FAILING = Outcome(duration_ms=20, status_code=204), Outcome(duration_ms=30, status_code=500)
-
-
-@dataclass
-class Receiver:
-    """Every webhookUrl in the tests: keeps what it gets, and answers as it is told."""
-
-    outcomes: list[Outcome] = field(default_factory=list)  # the next ones; then `otherwise`
-    otherwise: Outcome = OK
-    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    during: Callable[[], None] = lambda: None
-
-    def send(self, url: str, headers: dict[str, str], body: bytes, **_: Any) -> Outcome:
-        hold(events.Event, body)
-        self.got.append((url, headers, body))
-        self.during()
-        return self.outcomes.pop(0) if self.outcomes else self.otherwise
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, _, body in self.got]
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
-    receiver = Receiver()
-    monkeypatch.setattr("latchkey.adapters.webhook_sender.send", receiver.send)
-    monkeypatch.setattr("latchkey.services.deliver_event.random.random", lambda: 0.5)
-    return receiver
+FAILING = Outcome(duration_ms=30, status_code=500)
 
 
 def link(**changes: Any) -> dict[str, Any]:
@@ -68,9 +42,17 @@ def secrets(stack: Stack, key: str = SAMPLE_KEY) -> Any:
     return stack.invoke("webhook_secret", event).json["secrets"]
 
 
-def rotate(stack: Stack, body: Any, key: str = SAMPLE_KEY) -> Answer:
-    event = sample_event("webhook_secret") | {"routeKey": "POST /v1/webhook-secret/rotate"}
-    event["headers"] |= {"authorization": f"Bearer {key}", "content-type": "application/json"}
+def rotate(stack: Stack, body: Any, key: str = SAMPLE_KEY, **headers: str) -> Answer:
+    return post(stack, "POST /v1/webhook-secret/rotate", body, key, **headers)
+
+
+def try_out(stack: Stack, body: Any, key: str = SAMPLE_KEY) -> Answer:
+    return post(stack, "POST /v1/webhook-tests", body, key)
+
+
+def post(stack: Stack, route: str, body: Any, key: str, **headers: str) -> Answer:
+    event = sample_event("webhook_secret") | {"routeKey": route}
+    event["headers"] |= {"authorization": f"Bearer {key}", "content-type": "application/json"} | headers
     return stack.invoke("webhook_secret", event | {"body": json.dumps(body)})
 
 
@@ -715,3 +697,126 @@ def test_a_store_in_trouble_costs_a_delivery_nothing_but_time(
     stack.deliver()
     pass_time(stack, MINUTE)
     assert webhook(stack, link_id)["status"] == "delivered"
+
+
+# --- A rotation that is repeated ------------------------------------------------------------------
+
+
+def test_a_repeated_rotation_gets_the_same_answer_and_rotates_once(stack: Stack) -> None:
+    first = secrets(stack)[0]["secret"]
+    made = rotate(stack, {"overlapSeconds": 60}, **{"idempotency-key": "k"})
+    assert "Idempotent-Replayed" not in made.headers
+    stack.now += 1000
+    again = rotate(stack, {"overlapSeconds": 60}, **{"idempotency-key": "k"})
+    assert (again.text, again.headers["Idempotent-Replayed"]) == (made.text, "true")
+    assert [each["secret"] for each in secrets(stack)] == [made.json["secret"], first]
+    # Long after that secret is over, its key brings it back to nobody.
+    newer = [rotate(stack, {}).json["secret"] for _ in range(2)]
+    assert rotate(stack, {"overlapSeconds": 60}, **{"idempotency-key": "k"}).text == made.text
+    assert [each["secret"] for each in secrets(stack)] == newer[::-1]
+
+
+def test_a_rotations_key_is_for_one_body_and_one_api_key(stack: Stack) -> None:
+    made = rotate(stack, {}, **{"idempotency-key": "k"}).json["secret"]
+    answer = rotate(stack, {"overlapSeconds": 0}, **{"idempotency-key": "k"})
+    assert (answer.status, answer.json["code"]) == (422, "idempotency_key_reused")
+    assert [each["secret"] for each in secrets(stack)] == [made]
+    other = rotate(stack, {}, stack.new_key("acme"), **{"idempotency-key": "k"}).json["secret"]
+    assert other != made
+    assert set(rotate(stack, {}, **{"idempotency-key": ""}).issues) == {"Idempotency-Key"}
+
+
+def test_rotations_with_one_key_at_the_same_time_are_one(stack: Stack) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: rotate(stack, {}, **{"idempotency-key": "k"}), range(4)))
+    assert len({answer.text for answer in answers}) == 1
+    assert [each["secret"] for each in secrets(stack)] == [answers[0].json["secret"]]
+
+
+def test_secrets_that_release_0_1_0_stored_are_read(stack: Stack) -> None:
+    plain = json.dumps([["whsec_" + "A" * 43 + "=", None]]).encode()
+    sealed = sealing.seal(
+        plain, account="acme", subject="account#acme", purpose=sealing.WEBHOOK_SECRET, now=stack.now
+    )
+    store.put_account_secrets("acme", sealed, instead_of=None)
+    assert secrets(stack) == [{"secret": "whsec_" + "A" * 43 + "=", "expiresAt": None}]
+    rotate(stack, {})
+    assert len(secrets(stack)) == 2
+
+
+# --- Webhook tests --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("type_", ["link.complete", "link.failed", "link.expired", "link.canceled"])
+def test_an_example_of_each_type_is_signed_and_sent(stack: Stack, receiver: Receiver, type_: str) -> None:
+    url = "https://hooks.example.com/in"
+    stack.now = round(1000 * time.time())  # which is what the library verifies by
+    answer = try_out(stack, {"url": url, "type": type_})
+    assert answer.status == 200
+    ((sent_to, headers, body),) = receiver.got
+    assert sent_to == url
+    assert answer.json["request"]["body"] == body.decode()
+    assert answer.json["request"]["headers"].items() >= headers.items()
+    outcome = {name: answer.json[name] for name in ("statusCode", "durationMs", "error")}
+    assert outcome == {"statusCode": 204, "durationMs": 20, "error": None}
+    (secret,) = secrets(stack)
+    event = Webhook(secret["secret"]).verify(body, headers)
+    assert (event["type"], event["data"]["linkId"]) == (type_, "link_test")
+    assert headers["webhook-id"].startswith("msg_")
+    assert stack.links() == []
+    assert not [row for row in stack.rows("LinksTable") if row.get("place0")]  # its place is free again
+
+
+def test_a_webhook_test_tells_how_it_failed(stack: Stack, receiver: Receiver) -> None:
+    receiver.otherwise = Outcome(duration_ms=5, error="tls")
+    answer = try_out(stack, {"url": "https://hooks.example.com", "type": "link.complete"})
+    assert (answer.json["statusCode"], answer.json["error"]) == (None, "tls")
+
+
+def test_a_key_tests_one_webhook_a_second(stack: Stack, receiver: Receiver) -> None:
+    body = {"url": "https://hooks.example.com", "type": "link.complete"}
+    assert try_out(stack, {}).status == 400  # which takes no turn
+    assert try_out(stack, body).status == 200
+    stack.now += 999
+    answer = try_out(stack, body)
+    assert (answer.status, answer.json["code"], answer.headers["Retry-After"]) == (429, "rate_limited", "1")
+    assert try_out(stack, body, stack.new_key("acme")).status == 200
+    stack.now += 1
+    assert try_out(stack, body).status == 200
+    ids_ = [headers["webhook-id"] for _, headers, _ in receiver.got]
+    assert len(set(ids_)) == len(ids_) == 3
+
+
+def test_a_webhook_test_takes_one_of_its_accounts_places(stack: Stack, receiver: Receiver) -> None:
+    line = store.Line("acme", "hooks.example.com:443")
+    for _ in range(store.ACCOUNT_PLACES):
+        assert store.take_place(line, stack.now, stack.now + MINUTE)
+    answer = try_out(stack, {"url": "https://hooks.example.com", "type": "link.complete"})
+    assert (answer.status, receiver.got) == (429, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "code"),
+    [
+        ({"type": "link.complete"}, "url", "required"),
+        ({"url": "https://hooks.example.com"}, "type", "required"),
+        ({"url": "https://hooks.example.com", "type": "link.pending"}, "type", "schema"),
+        ({"url": "http://hooks.example.com", "type": "link.complete"}, "url", "format"),
+        ({"url": "https://10.0.0.1", "type": "link.complete"}, "url", "format"),
+        ({"url": "https://hooks.example.com:22", "type": "link.complete"}, "url", "format"),
+        ({"url": "https://hooks.example.com/" + "x" * 2048, "type": "link.complete"}, "url", "range"),
+        ({"url": "no url", "type": "link.complete"}, "url", "format"),
+    ],
+)
+def test_a_webhook_test_that_may_not_be_is_refused(
+    stack: Stack, receiver: Receiver, body: Any, path: str, code: str
+) -> None:
+    issues = try_out(stack, body).issues
+    assert {where: what for where, (what, _) in issues.items()} == {path: code}
+    assert receiver.got == []
+
+
+def test_the_real_sender_guards_a_webhook_test(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("127.0.0.1", 443))])
+    answer = try_out(stack, {"url": "https://rebinding.example.com", "type": "link.complete"})
+    assert answer.json["error"] == "blocked_address"

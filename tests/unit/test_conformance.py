@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from functions.sandbox_connector import app
+from latchkey.domain import sandbox as sandbox_users
 from latchkey.domain.catalogue import SCHEMAS, providers, read_schema
 from latchkey.domain.validation import schema_issues, validator
 from local.conformance import SANDBOX_INPUTS, conformance, report
@@ -132,7 +133,7 @@ def keeps_sessions_in_memory(request: Json, _: Any) -> Json:
 
 def takes_any_password(request: Json, _: Any) -> Json:
     if request["input"]:
-        request["input"]["password"] = app.PASSWORD
+        request["input"]["password"] = sandbox_users.PASSWORD
     return sandbox(request)
 
 

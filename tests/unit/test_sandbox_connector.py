@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.sandbox_connector import app
-from latchkey.domain import validation
+from latchkey.domain import sandbox, validation
 from latchkey.domain.catalogue import SCHEMAS, providers, read_schema
 from latchkey.domain.connector_protocol import reply_issues
 from latchkey.domain.validation import schema_issues
@@ -56,7 +56,7 @@ class Session:
     def answer(self, **fields: str) -> dict[str, Any]:
         return self.call("answer", input=fields)
 
-    def log_in(self, user: str, password: str = app.PASSWORD) -> dict[str, Any]:
+    def log_in(self, user: str, password: str = sandbox.PASSWORD) -> dict[str, Any]:
         assert self.call("start")["challenge"]["type"] == "login"
         return self.answer(username=user, password=password)
 
@@ -303,7 +303,7 @@ def right(step: str, tries: int, user: str, index: int, action: str, dry_run: bo
         "state": None
         if step == "none"
         else {"step": step, "triesLeft": tries, "user": user, "way": "sms", "until": tries},
-        "input": {"username": user, "password": app.PASSWORD, "code": app.CODE, "way": "email"},
+        "input": {"username": user, "password": sandbox.PASSWORD, "code": app.CODE, "way": "email"},
         "operation": {
             "index": index,
             "resource": "paymentMethod",

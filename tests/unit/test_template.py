@@ -89,7 +89,7 @@ def test_a_role_reaches_only_its_kind_of_item_and_its_purpose(statement: dict[st
     target = statement["Resource"]
     if target == {"GetAtt": "LinksTable.Arn"}:
         keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-        assert set(keys) <= {"key#*", "link_*", "account#*", "host#*"}
+        assert set(keys) <= {"key#*", "link_*", "account#*", "host#*", "webhook-test#*"}
     elif target == {"GetAtt": "SealingKey.Arn"}:
         condition, on_aws, locally = statement["Condition"]["If"]
         assert condition == "OnAws"
@@ -119,6 +119,7 @@ def test_the_links_table_has_its_indexes() -> None:
         "due": ["dueShard", "dueAt"],
         "byAccount": ["owner", "createdAt"],
         "byExternalUser": ["ownerUser", "createdAt"],
+        "byEnd": ["owner", "endOrder"],
     }
 
 
@@ -198,10 +199,10 @@ def test_a_queue_gives_its_consumer_time_tries_and_a_place_for_what_it_cannot_ta
 
 
 def test_the_indexes_hold_what_a_list_shows_and_not_the_event() -> None:
-    unseen = {"argumentsRow", "secrets", "fingerprint", "event", "deliveries"}
+    unseen = {"argumentsRow", "secrets", "fingerprint", "event", "deliveries", "endOrder", "plannedFailures"}
     shown = set(store._NAMES[Link].values()) - unseen
     for index in TABLES["LinksTable"]["GlobalSecondaryIndexes"]:
-        if index["IndexName"] != "due":
+        if index["IndexName"] not in ("due", "byEnd"):
             keys = {"pk", *(key["AttributeName"] for key in index["KeySchema"])}
             assert set(index["Projection"]["NonKeyAttributes"]) == shown - keys
 
@@ -231,6 +232,12 @@ def test_the_routes_are_the_published_ones() -> None:
         "POST /v1/links/{linkId}/redeliver",
         "GET /v1/webhook-secret",
         "POST /v1/webhook-secret/rotate",
+        "POST /v1/webhook-tests",
+        "GET /v1/events",
+        "POST /v1/test/links/{linkId}/advance",
+        "POST /v1/test/links/{linkId}/simulate",
+        "POST /v1/test/links/{linkId}/fail-deliveries",
+        "GET /v1/test/outcomes",
         "GET /{linkId}",
         "HEAD /{linkId}",
         "GET /.well-known/apple-app-site-association",
@@ -270,6 +277,8 @@ ITEMS = {
     ("GetLink", "GetItem"): {"key#*", "link_*"},
     ("GetProviders", "GetItem"): {"key#*"},
     ("ListLinks", "GetItem"): {"key#*"},
+    ("ListEvents", "GetItem"): {"key#*", "link_*"},
+    ("ListEvents", "BatchGetItem"): {"link_*"},
     ("CancelLink", "GetItem"): {"key#*", "link_*"},
     ("CancelLink", "UpdateItem"): {"link_*"},
     ("LinkPage", "GetItem"): {"link_*"},
@@ -288,12 +297,19 @@ ITEMS = {
     ("LinkDeliveries", "UpdateItem"): {"link_*"},
     ("WebhookSecret", "GetItem"): {"account#*", "key#*"},
     ("WebhookSecret", "PutItem"): {"account#*"},
+    ("WebhookSecret", "UpdateItem"): {"host#*", "webhook-test#*"},
+    ("TestLinks", "GetItem"): {"account#*", "key#*", "link_*"},
+    ("TestLinks", "UpdateItem"): {"host#*", "link_*"},
+    ("TestLinks", "PutItem"): {"account#*", "host#*"},
+    ("TestLinks", "Query"): {"host#*"},
+    ("TestLinks", "DeleteItem"): {"host#*", "link_*"},
     ("Sweep", "GetItem"): {"link_*"},
     ("Sweep", "UpdateItem"): {"link_*"},
 }
 PURPOSES = {
     ("CreateLink", "kms:GenerateDataKey"): {sealing.ARGUMENTS},
     ("GetLink", "kms:Decrypt"): {sealing.EVENT},
+    ("ListEvents", "kms:Decrypt"): {sealing.EVENT},
     ("CancelLink", "kms:GenerateDataKey"): {sealing.EVENT},
     ("ClientSession", "kms:GenerateDataKey"): {sealing.INPUT, sealing.EVENT},
     ("RunSession", "kms:GenerateDataKey"): {sealing.STATE, sealing.RESULT, sealing.EVENT},
@@ -302,6 +318,8 @@ PURPOSES = {
     ("DeliverWebhook", "kms:Decrypt"): {sealing.EVENT, sealing.WEBHOOK_SECRET},
     ("WebhookSecret", "kms:GenerateDataKey"): {sealing.WEBHOOK_SECRET},
     ("WebhookSecret", "kms:Decrypt"): {sealing.WEBHOOK_SECRET},
+    ("TestLinks", "kms:GenerateDataKey"): {sealing.EVENT, sealing.WEBHOOK_SECRET},
+    ("TestLinks", "kms:Decrypt"): {sealing.EVENT, sealing.WEBHOOK_SECRET},
     ("Sweep", "kms:GenerateDataKey"): {sealing.EVENT},
 }
 

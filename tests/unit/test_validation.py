@@ -370,7 +370,11 @@ def test_live_mode_needs_a_live_connector() -> None:
     assert issues({}, live) == []
     assert issues({"integrationId": "att", "debug": 1}, live) == [
         ("debug", FLAG, "type"),
-        ("integrationId", "not available in live mode", "unknown_integration"),
+        (
+            "integrationId",
+            "not available in live mode: this deployment has no live connector for the integration",
+            "unknown_integration",
+        ),
     ]
 
 

@@ -6,7 +6,8 @@ under the condition that nobody has written it since: see `save`.
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,17 @@ from latchkey.adapters import aws, telemetry
 from latchkey.adapters.settings import settings
 from latchkey.domain import ids
 from latchkey.domain.errors import NotFoundError, UnavailableError
-from latchkey.domain.links import NUDGE_MS, Failure, Link, Operation, Sealed, Session, Webhook
+from latchkey.domain.links import (
+    NUDGE_MS,
+    OPEN,
+    Failure,
+    Link,
+    Operation,
+    Sealed,
+    Session,
+    Webhook,
+    turned_since,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UniversalAttributeValueTypeDef
@@ -24,6 +35,7 @@ LINK_ROW = "link"
 API_KEY_ROW = "key"
 ACCOUNT_ROW = "account"
 HOST_ROW = "host"
+TURN_ROW = "turn"
 DUE_PAGE = 100  # links that are due, in one query: 1 s of work for a sweep
 MAX_ROUNDS = 8  # of a change that other writers keep getting ahead of
 
@@ -120,7 +132,7 @@ def _link_row(link: Link) -> dict[str, Any]:
         "sk": LINK_ROW,
         "ownerUser": None if user is None else f"{link.owner}#{user}",
         "dueShard": None if due_at is None else link.due_shard(),
-        "dueAt": due_at,
+        "dueAt": None if due_at is None else due_at - link.clock_offset,
         "ttl": link.ttl(settings().retention_days),
         "timeline": link.timeline if link.debug and link.timeline else None,
     }
@@ -134,7 +146,10 @@ _PARTS: dict[str, Callable[[Any], Any]] = {
     "webhook": lambda row: _made_of(Webhook, row),
     "deliveries": tuple,
     "timeline": tuple,
+    "plannedFailures": tuple,
 }
+# What only a test link may have.
+_TEST_ONLY = frozenset({"clockOffset", "plannedFailures"})
 
 
 def _link(item: "Mapping[str, AttributeValueTypeDef]") -> Link:
@@ -192,16 +207,38 @@ def put_link(link: Link) -> Link:
 def save(old: Link, new: Link) -> Link:
     """Write what changed from `old` to `new`, if nobody has written the link since `old` was read.
 
-    Returns the link as stored. Raises SupersededError with the newer link otherwise. What it adds to the
-    timeline goes to the log, where each link has one, and to the item of a debug link.
+    Returns the link as stored. Raises SupersededError with the newer link otherwise; a turn of the link's
+    clock does not count, and what `new` says happened just before it. What it adds to the timeline goes to the
+    log, where each link has one, and to the item of a debug link.
     """
-    token = ids.new_token()
+    token, new = ids.new_token(), _in_order(old, new)
     before, after = _link_row(old), _link_row(replace(new, write_token=token))
     changes, gone = _differences(before, after)
-    stored = _update(old.link_id, token, "#writeToken = :old", {":old": old.write_token}, changes, gone)
+    condition = "#writeToken = :old"
+    values: dict[str, Any] = {":old": old.write_token}
+    if not _TEST_ONLY.isdisjoint((*changes, *gone)):
+        condition += " AND livemode = :test"
+        values[":test"] = False
+    try:
+        stored = _update(old.link_id, token, condition, values, changes, gone)
+    except SupersededError as error:
+        rebased = turned_since(old, error.link, new)
+        if rebased is None:
+            raise
+        return save(error.link, rebased)
     for step in new.timeline[len(old.timeline) :]:
         telemetry.logger.info("step", linkId=old.link_id, **step)
     return stored
+
+
+def _in_order(old: Link, new: Link) -> Link:
+    """`new` with its place among the ended links, if it ends here.
+
+    By the time of the write, not by that at which the link's clock says it ended: see list_events.
+    """
+    if old.status not in OPEN or new.status in OPEN:
+        return new
+    return replace(new, end_order=f"{time.time_ns() // 1_000_000:015d}.{new.link_id}")
 
 
 def _differences(
@@ -231,7 +268,8 @@ def _differences(
 def claim(link_id: str, session: Session, token: str) -> Link:
     """Begin the session of a link that is pending and not expired when the session begins: one write.
 
-    Raises SupersededError with the link if it is not. Of many claims one is let through.
+    Raises SupersededError with the link if it is not, or if its clock was turned. Of many claims one is let
+    through.
     """
     now = session.claimed_at
     changes = {
@@ -242,8 +280,29 @@ def claim(link_id: str, session: Session, token: str) -> Link:
         "dueAt": min(session.ends_at, now + NUDGE_MS),
         "writeToken": token,
     }
-    condition = "#status = :pending AND expiresAt > :now"
+    condition = "#status = :pending AND expiresAt > :now AND attribute_not_exists(clockOffset)"
     return _update(link_id, token, condition, {":pending": "pending", ":now": now}, changes, [])
+
+
+def delete_test_link(link: Link) -> None:
+    """Delete the record of a test link, if nobody has written it since it was read.
+
+    Raises SupersededError with the newer link otherwise.
+    """
+    client = aws.dynamodb()
+    with aws.unavailable_when_down():
+        try:
+            client.delete_item(
+                TableName=settings().links_table,
+                Key={"pk": {"S": link.link_id}, "sk": {"S": LINK_ROW}},
+                ConditionExpression="#writeToken = :old AND livemode = :test",
+                ExpressionAttributeNames={"#writeToken": "writeToken"},
+                ExpressionAttributeValues=_item({":old": link.write_token, ":test": False}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except client.exceptions.ConditionalCheckFailedException as error:
+            if "Item" in error.response:  # else it is gone, by an answer that was lost or by another
+                raise SupersededError(_refusing(error)) from None
 
 
 def _update(
@@ -352,6 +411,57 @@ def key_in_list(link: Link, *, of_user: bool) -> dict[str, Any]:
     return {"pk": link.link_id, "sk": LINK_ROW, "createdAt": link.created_at} | listed
 
 
+def ended_links(
+    owner: str, *, status: str | None, beyond: str | None, oldest_first: bool, limit: int
+) -> tuple[list[str], str | None]:
+    """The places (`end_order`) of links of an owner that have ended, beyond one, by one query.
+
+    Returns at most `limit` of them, and the place to go on beyond; None when there are no more. With a status
+    there may be fewer, because a query reads 1 MB.
+    """
+    query: dict[str, Any] = {
+        "TableName": settings().links_table,
+        "IndexName": "byEnd",
+        "KeyConditionExpression": "#owner = :owner",
+        "ExpressionAttributeNames": {"#owner": "owner"},
+        "ScanIndexForward": oldest_first,
+    }
+    values: dict[str, Any] = {":owner": owner}
+    if beyond is not None:
+        query["KeyConditionExpression"] += f" AND endOrder {'>' if oldest_first else '<'} :beyond"
+        values[":beyond"] = beyond
+    if status is None:
+        query["Limit"] = limit + 1  # one more tells whether there are more
+    else:
+        query["FilterExpression"] = "#status = :status"
+        query["ExpressionAttributeNames"]["#status"] = "status"
+        values[":status"] = status
+    with aws.unavailable_when_down():
+        answer = aws.dynamodb().query(**query, ExpressionAttributeValues=_item(values))
+    places = [_row(item)["endOrder"] for item in answer["Items"]]
+    if len(places) > limit:
+        return places[:limit], places[limit - 1]
+    last = answer.get("LastEvaluatedKey")
+    return places, None if last is None else _row(last)["endOrder"]
+
+
+def get_links(link_ids: Sequence[str]) -> dict[str, Link]:
+    """The links as last written, by their ids; those that are gone are left out. At most 16 MB of them."""
+    keys: Any = [{"pk": {"S": link_id}, "sk": {"S": LINK_ROW}} for link_id in link_ids]
+    found: dict[str, Link] = {}
+    table = settings().links_table
+    for _ in range(MAX_ROUNDS):
+        with aws.unavailable_when_down():
+            answer = aws.dynamodb().batch_get_item(
+                RequestItems={table: {"Keys": keys, "ConsistentRead": True}}
+            )
+        found |= {link.link_id: link for link in map(_link, answer["Responses"].get(table, []))}
+        if table not in answer["UnprocessedKeys"]:
+            return found
+        keys = answer["UnprocessedKeys"][table]["Keys"]
+    raise UnavailableError
+
+
 def due_links(shard: int, now: int) -> Iterator[list[tuple[str, int]]]:
     """Ids of the links of a shard that need attention, and since when; in pages, the longest due first."""
     query: dict[str, Any] = {
@@ -387,6 +497,26 @@ def put_account_secrets(account: str, sealed: Sealed, instead_of: Sealed | None)
     with aws.unavailable_when_down():
         try:
             client.put_item(**request)
+        except client.exceptions.ConditionalCheckFailedException:
+            return False
+    return True
+
+
+def take_turn(api_key_hash: str, now: int) -> bool:
+    """Whether the API key may test a webhook: once a second."""
+    client = aws.dynamodb()
+    with aws.unavailable_when_down():
+        try:
+            client.update_item(
+                TableName=settings().links_table,
+                Key=_item({"pk": f"webhook-test#{api_key_hash}", "sk": TURN_ROW}),
+                UpdateExpression="SET takenAt = :now, #ttl = :ttl",
+                ConditionExpression="attribute_not_exists(takenAt) OR takenAt <= :before",
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues=_item(
+                    {":now": now, ":before": now - 1000, ":ttl": now // 1000 + 86_400}
+                ),
+            )
         except client.exceptions.ConditionalCheckFailedException:
             return False
     return True

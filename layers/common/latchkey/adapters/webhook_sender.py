@@ -28,6 +28,9 @@ _HEAD_BYTES = 32 * 1024
 _BODY_BYTES = 64 * 1024
 _CHUNK_BYTES = 16 * 1024
 
+# Beside those of the message itself.
+HEADERS = {"User-Agent": "Latchkey-Webhooks/1", "Content-Type": "application/json"}
+
 type Resolve = Callable[[str], Iterable[str]]  # a name's addresses; OSError for none
 type Dial = Callable[[tuple[str, int], float], socket.socket]  # address and port, seconds
 
@@ -160,8 +163,7 @@ def _request(target: WebhookUrl, headers: Mapping[str, str], body: bytes) -> byt
     lines = [
         f"POST {target.target} HTTP/1.1",
         f"Host: {host}",
-        "User-Agent: Latchkey-Webhooks/1",
-        "Content-Type: application/json",
+        *(f"{name}: {value}" for name, value in HEADERS.items()),
         f"Content-Length: {len(body)}",
         "Accept-Encoding: identity",
         "Connection: close",

@@ -95,13 +95,13 @@ def _with_integers(value: Any) -> Any:
     return value
 
 
-def data_issues(schema: Validator, data: dict[str, Any]) -> list[Issue]:
+def data_issues(schema: Validator, data: dict[str, Any], path: str = "") -> list[Issue]:
     """All that is wrong with an operation's result, by its schema and by what a link can hold."""
-    issues = schema_issues(schema, data)
+    issues = schema_issues(schema, data, path)
     if any(abs(number) > MAX_INTEGER for number in _integers(data)):
-        issues.append(Issue("", "must hold no integer of more than 53 bits", "range"))
+        issues.append(Issue(path, "must hold no integer of more than 53 bits", "range"))
     if json_size(data) > MAX_DATA_BYTES:
-        issues.append(Issue("", f"must be at most {MAX_DATA_BYTES // 1024} KiB of JSON", "range"))
+        issues.append(Issue(path, f"must be at most {MAX_DATA_BYTES // 1024} KiB of JSON", "range"))
     return issues
 
 

@@ -9,6 +9,7 @@ LatchkeyError
 +-- TooLargeError                413
 +-- UnsupportedMediaTypeError    415
 +-- IdempotencyKeyReusedError    422
++-- RateLimitedError             429
 +-- UnavailableError             503
 
 Whatever else is raised is a fault of ours and becomes 500 `internal`.
@@ -93,6 +94,13 @@ class IdempotencyKeyReusedError(LatchkeyError):
 
     status, code = 422, "idempotency_key_reused"
     message = "This Idempotency-Key was used with another body; use a new key for a new request"
+
+
+class RateLimitedError(LatchkeyError):
+    """More than is allowed in the time; nothing was done."""
+
+    status, code = 429, "rate_limited"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
 
 class UnavailableError(LatchkeyError):

@@ -124,8 +124,18 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+def event_id(link_id: str) -> str:
+    """The event of a link: it has one, whose id is the same over all attempts to deliver it."""
+    return f"msg_{link_id[5:]}"
+
+
+def link_of_event(event: str) -> str:
+    """The link that an event belongs to."""
+    return f"link_{event[4:]}"
+
+
 def new_message_id() -> str:
-    """`msg_` and 128 random bits: the id of an event, over all attempts to deliver it."""
+    """`msg_` and 128 random bits: the id of an event that belongs to no link."""
     return "msg_" + _random(_ID_BYTES, _ID_CHARS)
 
 

@@ -1,5 +1,7 @@
 """The link: what it holds, when it ends, when it next needs attention. Pure; times are in milliseconds.
 
+What a link holds is by its own clock, which a test link's owner may turn forward. `now` is the real time.
+
 pending -> active -> complete | failed;  pending -> expired;  pending | active -> canceled
 """
 
@@ -12,7 +14,8 @@ DUE_SHARDS = 16
 # How long a session may wait for its worker before the message that called it counts as lost.
 NUDGE_MS = 15_000
 MAX_STEPS = 200  # of a timeline; four are kept free for creation, claim and end
-_DAY = 86_400  # seconds
+DAY = 86_400  # seconds
+MAX_TURNED_MS = 120 * DAY * 1000  # of a test link's clock, in all
 
 OPEN = frozenset({"pending", "active"})
 
@@ -116,16 +119,23 @@ class Link:
     session: Session | None = None
     completed_at: int | None = None
     error: Failure | None = None
-    event: Sealed | None = None  # the webhook's body, with the result in it
+    event: Sealed | None = None  # what is told of the end, with the result in it: the webhook's body
+    end_order: str | None = None  # sorts the links of an owner by when their ends were written
     webhook: Webhook | None = None
     deliveries: tuple[dict[str, Any], ...] = ()  # the webhook's attempts
     # The steps that no other field tells: of a debug link all, of another those that are about to be logged.
     timeline: tuple[dict[str, Any], ...] = ()
+    clock_offset: int = 0  # how far a test link's clock is ahead
+    planned_failures: tuple[int | str, ...] = ()  # how a test link's next deliveries are to fail
 
     @property
     def account(self) -> str:
         """The account, of either mode."""
         return self.owner.partition("#")[0]
+
+    def clock(self, now: int) -> int:
+        """What the link's own clock shows at `now`."""
+        return now + self.clock_offset
 
     @property
     def running(self) -> int | None:
@@ -153,13 +163,17 @@ class Link:
             return self.webhook.lease_until or self.webhook.due_at
         return None
 
+    def kept_until(self, retention_days: int) -> int:
+        """When the record's time is over."""
+        return self.expires_at + 1000 * retention_days * DAY
+
     def ttl(self, retention_days: int) -> int:
-        """When the record may be deleted, in seconds."""
-        return -(-self.expires_at // 1000) + retention_days * _DAY
+        """When the record may be deleted, in real seconds."""
+        return -(-(self.expires_at - self.clock_offset) // 1000) + retention_days * DAY
 
     def secrets_ttl(self) -> int:
-        """When what is sealed is deleted at the latest, in seconds; a session may outlive expiry."""
-        return -(-self.expires_at // 1000) + _DAY
+        """When what is sealed is deleted at the latest, in real seconds; a session may outlive expiry."""
+        return self.ttl(1)
 
 
 def session_of(link: Link) -> Session:
@@ -171,11 +185,30 @@ def session_of(link: Link) -> Session:
 
 def as_of(link: Link, now: int) -> Link:
     """The link as it is at `now`: it expires, and its session ends, whatever the store still says."""
-    if link.status == "pending" and now >= link.expires_at:
+    at = link.clock(now)
+    if link.status == "pending" and at >= link.expires_at:
         return ended(link, "expired", link.expires_at)
-    if link.status == "active" and now >= session_of(link).ends_at:
+    if link.status == "active" and at >= session_of(link).ends_at:
         return ended(link, "failed", session_of(link).ends_at, interrupted(link, "CLIENT_TIMEOUT"))
     return link
+
+
+def turned(link: Link, by: int) -> Link:
+    """The link with its clock so much further. Who works at it keeps the real time that was left."""
+    session, webhook = link.session, link.webhook
+    if session is not None and session.lease_until:
+        session = replace(session, lease_until=session.lease_until + by)
+    if webhook is not None and webhook.lease_until:
+        webhook = replace(webhook, lease_until=webhook.lease_until + by)
+    return replace(link, clock_offset=link.clock_offset + by, session=session, webhook=webhook)
+
+
+def turned_since(old: Link, stored: Link, new: Link) -> Link | None:
+    """`new`, which was made of `old`, with the clock of `stored`; None if more than a turn came between."""
+    by = stored.clock_offset - old.clock_offset
+    if not by or stored != replace(turned(old, by), write_token=stored.write_token):
+        return None
+    return turned(new, by)
 
 
 def interrupted[T](link: Link, code: T) -> T | str:
@@ -202,11 +235,11 @@ def ended(link: Link, status: str, at: int, error_code: str | None = None, reaso
     )
 
 
-def noted(link: Link, at: int, event: str, index: int | None = None, took: int | None = None) -> Link:
+def noted(link: Link, now: int, event: str, index: int | None = None, took: int | None = None) -> Link:
     """The link with a step added to its timeline, while there is room; `took` in milliseconds."""
     if len(link.timeline) >= MAX_STEPS - 4:
         return link
-    step: dict[str, Any] = {"at": at, "event": event}
+    step: dict[str, Any] = {"at": link.clock(now), "event": event}
     if index is not None:
         step["operationIndex"] = index
     if took is not None:

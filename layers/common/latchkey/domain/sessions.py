@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from latchkey.domain.links import Link, as_of, noted, session_of
+from latchkey.domain.links import Link, Session, as_of, noted, session_of
 
 MAX_CALL_SECONDS = 60  # a session gives up waiting for a connector's reply after this
 # A worker renews its lease before each call of a connector. The call takes at most 60 s, and what is
@@ -25,19 +25,26 @@ def is_workers_turn(link: Link, now: int) -> bool:
     if as_of(link, now).status != "active":
         return False
     session = session_of(link)
-    its_turn = not session.awaits_input or 0 < session.poll_at <= now + CLOCKS_MS
-    return its_turn and now >= session.lease_until
+    at = link.clock(now)
+    its_turn = not session.awaits_input or 0 < session.poll_at <= at + CLOCKS_MS
+    return its_turn and at >= session.lease_until
 
 
 def is_readable(link: Link, now: int) -> bool:
     """Whether the client's token still opens the session."""
     end = as_of(link, now).completed_at
-    return end is None or now < end + TOKEN_MS
+    return end is None or link.clock(now) < end + TOKEN_MS
+
+
+def claimed(link: Link, now: int, session: Session) -> Link:
+    """The session that a claim begins at `now`; its times, which are real, become the link's own."""
+    session = replace(session, claimed_at=link.clock(session.claimed_at), ends_at=link.clock(session.ends_at))
+    return replace(link, status="active", session=session, secrets=True, updated_at=link.clock(now))
 
 
 def leased(link: Link, now: int) -> Link:
     """A worker has the session to itself."""
-    return _changed(link, now, lease_until=now + LEASE_MS)
+    return _changed(link, now, lease_until=link.clock(now) + LEASE_MS)
 
 
 def released(link: Link, now: int) -> Link:
@@ -58,7 +65,7 @@ def asked(
     question = {"id": before["id"]} | challenge
     if (seconds := challenge.get("expiresInSeconds")) is not None:
         told = same and before.get("expiresInSeconds") == seconds
-        question["expiresAt"] = before["expiresAt"] if told else now + 1000 * seconds
+        question["expiresAt"] = before["expiresAt"] if told else link.clock(now) + 1000 * seconds
     if not same:
         link = noted(link, now, f"challenge.{challenge['type']}", index)
     if index is not None:
@@ -70,7 +77,7 @@ def asked(
         challenge=json.dumps(question, ensure_ascii=False),
         input_row=session.input_row if same else None,
         state_row=state_row,
-        poll_at=now + 1000 * challenge["pollSeconds"] if challenge["type"] == "wait" else 0,
+        poll_at=link.clock(now) + 1000 * challenge["pollSeconds"] if challenge["type"] == "wait" else 0,
         lease_until=0,
     )
 
@@ -80,7 +87,7 @@ def answered(link: Link, now: int, input_row: str) -> Link:
     return _changed(noted(link, now, "challenge.answered"), now, input_row=input_row)
 
 
-def authenticated(link: Link, now: int, state_row: str) -> Link:
+def authenticated(link: Link, now: int, state_row: str | None) -> Link:
     """The user is logged in."""
     link = noted(link, now, "session.authenticated")
     return _changed(link, now, **_NOTHING_ASKED, state_row=state_row, authenticated=True)
@@ -97,7 +104,8 @@ def began(link: Link, now: int, index: int, *, polled: bool) -> Link:
 
 def succeeded(link: Link, now: int, index: int, result_row: str | None, state_row: str | None) -> Link:
     """An operation is done; its result is sealed in a row, or about to be part of the event."""
-    took = now - session_of(link).lease_until + LEASE_MS  # the lease was renewed when the operation began
+    began = session_of(link).lease_until - LEASE_MS  # the lease was renewed when the operation began
+    took = link.clock(now) - began
     link = noted(link, now, "operation.succeeded", index, took)
     link = _operation(link, index, status="succeeded", result_row=result_row)
     return _changed(link, now, **_NOTHING_ASKED, state_row=state_row)
@@ -113,4 +121,4 @@ def _operation(link: Link, index: int, **changes: Any) -> Link:
 
 
 def _changed(link: Link, now: int, **changes: Any) -> Link:
-    return replace(link, updated_at=now, session=replace(session_of(link), **changes))
+    return replace(link, updated_at=link.clock(now), session=replace(session_of(link), **changes))

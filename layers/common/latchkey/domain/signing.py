@@ -11,7 +11,12 @@ _SECRET_BYTES = 32  # the standard asks for 24 to 64
 
 def new_secret() -> str:
     """`whsec_` and 256 random bits in base64."""
-    return _PREFIX + base64.b64encode(os.urandom(_SECRET_BYTES)).decode()
+    return secret_of(os.urandom(_SECRET_BYTES))
+
+
+def secret_of(bits: bytes) -> str:
+    """The secret that these 256 bits make."""
+    return _PREFIX + base64.b64encode(bits).decode()
 
 
 def headers(message_id: str, timestamp: int, body: bytes, secrets: Sequence[str]) -> dict[str, str]:

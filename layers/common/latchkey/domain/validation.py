@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_ISSUES = 1000
 MAX_HINTS = 20  # unknown fields of one object that get a "did you mean": each costs a comparison
 
+INDEXED = ("AUTOMATION_ERROR", "RESULT_VALIDATION_ERROR", "OUTCOME_UNKNOWN")  # codes that name an operation
+
 _SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _CODES = {"type": "type", **dict.fromkeys(_SIZES + _BOUNDS, "range")}  # by keyword; all others: "schema"
@@ -77,7 +79,8 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
         if provider is None:
             issues.append(_unknown("integrationId", "unknown_integration", integration_id, providers()))
         elif rules.livemode and integration_id not in rules.live_connectors:
-            issues.append(Issue("integrationId", "not available in live mode", "unknown_integration"))
+            message = "not available in live mode: this deployment has no live connector for the integration"
+            issues.append(Issue("integrationId", message, "unknown_integration"))
 
     for index, operation in enumerate(accepted("operations", body) or ()):
         at = f"operations.{index}"
@@ -129,9 +132,52 @@ def rotate_issues(body: dict[str, Any]) -> list[Issue]:
     return schema_issues(_wire_validator("rotate_secret_request.json"), body)
 
 
+def advance_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/test/links/{linkId}/advance."""
+    return schema_issues(_wire_validator("advance_request.json"), body)
+
+
+def simulate_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/test/links/{linkId}/simulate, whatever the link."""
+    issues = schema_issues(_wire_validator("simulate_request.json"), body)
+    if issues:
+        return issues
+    fails = body["outcome"] == "fail"
+    if fails and "code" not in body:
+        issues.append(Issue("code", "is required", "required"))
+    for name in ("data",) if fails else ("code", "reason", "operationIndex"):
+        if name in body:
+            issues.append(Issue(name, f"must be left out with outcome {body['outcome']}", "schema"))
+    if "operationIndex" in body and fails and body.get("code") not in INDEXED:
+        message = f"must be left out but with {', '.join(INDEXED)}"
+        issues.append(Issue("operationIndex", message, "schema"))
+    return issues
+
+
+def fail_deliveries_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/test/links/{linkId}/fail-deliveries."""
+    return schema_issues(_wire_validator("fail_deliveries_request.json"), body)
+
+
+def webhook_test_issues(body: dict[str, Any], ports: frozenset[int], *, allow_loopback: bool) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/webhook-tests."""
+    issues = schema_issues(_wire_validator("webhook_test_request.json"), body)
+    if not any(issue.path in ("", "url") for issue in issues):
+        try:
+            parse_webhook_url(body["url"], ports, allow_loopback)
+        except InvalidUrl as invalid:
+            issues.append(Issue("url", str(invalid), "format"))
+    return issues
+
+
 def list_issues(parameters: dict[str, Any]) -> list[Issue]:
     """All that is wrong with the parameters of GET /v1/links."""
     return schema_issues(_wire_validator("list_links_query.json"), parameters)
+
+
+def list_events_issues(parameters: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the parameters of GET /v1/events."""
+    return schema_issues(_wire_validator("list_events_query.json"), parameters)
 
 
 def schema_issues(validator: Validator, value: Any, path: str = "") -> list[Issue]:

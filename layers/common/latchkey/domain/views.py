@@ -6,6 +6,7 @@ from typing import Any
 from latchkey.domain import ids
 from latchkey.domain.catalogue import providers
 from latchkey.domain.links import MAX_STEPS, OPEN, Failure, Link, Operation, as_of, session_of
+from latchkey.domain.sandbox import PASSWORD, USERS
 
 MESSAGES = {
     "LOGIN_FAILED": "The user could not log in",
@@ -81,6 +82,9 @@ def link_view(stored: Link, now: int) -> dict[str, Any]:
         "completedAt": link.completed_at,
         "expiresAt": link.expires_at,
     }
+    if not link.livemode:
+        turned, shows = link.clock_offset, link.clock(now)
+        view["testClock"] = {"offsetMs": turned, "now": shows} if turned else None
     if link.debug:
         view["timeline"] = _timeline(link)
     return view
@@ -171,6 +175,13 @@ def webhook_view(link: Link) -> dict[str, Any]:
     }
 
 
+def listed_event_view(link: Link, body: bytes) -> dict[str, Any]:
+    """The event of a link that has ended: what was or would be sent, and how its delivery stands."""
+    webhook = webhook_view(link)
+    del webhook["nextAttemptAt"]
+    return {"id": ids.event_id(link.link_id), **json.loads(body), "webhook": webhook}
+
+
 def deliveries_view(link: Link) -> list[dict[str, Any]]:
     """The attempts, oldest first; what has no value is null."""
     return [{"statusCode": None, "error": None} | delivery for delivery in link.deliveries]
@@ -213,6 +224,21 @@ def _timeline(link: Link) -> list[dict[str, Any]]:
             step["operationIndex"] = link.error.operation_index
         steps.append(step)
     return steps[:MAX_STEPS]
+
+
+def outcomes_view() -> list[dict[str, Any]]:
+    """The sandbox's users, and how the link of each ends."""
+    return [
+        {
+            "username": user.username,
+            "password": PASSWORD,
+            "description": user.description,
+            "status": "complete" if user.error_code is None else "failed",
+            "errorCode": user.error_code,
+            "reason": user.reason,
+        }
+        for user in USERS
+    ]
 
 
 def event_body(link: Link, result: dict[str, Any] | None) -> bytes:

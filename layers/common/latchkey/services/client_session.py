@@ -37,13 +37,20 @@ def claim(code: str, key: str | None, now: int) -> tuple[Link, str, bool]:
     except NotFoundError:
         raise NotFoundError("No link has this claim code") from None
     except store.SupersededError as error:
-        link, replayed = error.link, True
-        if link.session is None:
-            raise GoneError("The link was canceled or has expired; ask for a new one") from None
-        if not hmac.compare_digest(link.session.token_hash, begun.token_hash):
-            raise ConflictError("The link was claimed before") from None
+        link, replayed = store.retrying(error.link, lambda current: _claimed(current, begun, now))
     queues.wake_worker(link)
     return link, token, replayed
+
+
+def _claimed(link: Link, begun: Session, now: int) -> tuple[Link, bool]:
+    """A link that the store did not let be claimed unseen: over, claimed before, or of a clock of its own."""
+    if link.session is not None:
+        if not hmac.compare_digest(link.session.token_hash, begun.token_hash):
+            raise ConflictError("The link was claimed before")
+        return link, True
+    if as_of(link, now).status != "pending":
+        raise GoneError("The link was canceled or has expired; ask for a new one")
+    return store.save(link, sessions.claimed(link, now, begun)), False
 
 
 def session(token: str, now: int) -> Link:
@@ -110,7 +117,9 @@ def cancel(link: Link, now: int) -> Link:
         if as_of(current, now).status not in OPEN:
             raise ConflictError("The session has ended")
         return end_link.end(
-            current, ended(current, "failed", now, interrupted(current, "USER_CANCELED")), now
+            current,
+            ended(current, "failed", current.clock(now), interrupted(current, "USER_CANCELED")),
+            now,
         )
 
     return store.retrying(link, step)

@@ -33,7 +33,7 @@ def deliver(link_id: str, hops: int, clock: Callable[[], int], seconds_left: Cal
         return  # delivered, or not due yet, or in other hands
     if seconds_left() < NEEDED_SECONDS:
         raise HandBackError
-    line = store.Line(link.account, _host(link))
+    line = store.Line(link.account, host_of(link.webhook_url or ""))
     while link is not None:
         if not _in_its_place(link, line, clock):
             return
@@ -51,7 +51,7 @@ def redeliver(link: Link, now: int) -> Link:
         last = as_of(current, now)
         if last.status in OPEN or last.webhook_url is None:
             raise ConflictError("Only a link that has ended and has a webhookUrl has an event to send")
-        if now >= (last.completed_at or 0) + deliveries.REDELIVERY_MS:
+        if last.clock(now) >= (last.completed_at or 0) + deliveries.REDELIVERY_MS:
             raise ConflictError("An event can be sent again for 30 days after the link's end")
         if current.webhook is None:
             return last  # sweep is about to write the end, and then the event is sent for the first time
@@ -104,31 +104,32 @@ def _attempt(link: Link, clock: Callable[[], int]) -> None:
         link.event, account=link.account, subject=link.link_id, purpose=sealing.EVENT, now=clock()
     )
     secrets = [secret.secret for secret in webhook_secrets.valid(link.account, clock())]
-    token, started = ids.new_token(), clock()
+    token, started, planned = ids.new_token(), clock(), deliveries.planned(link)
     link = store.save(link, deliveries.leased(link, started, token))
-    outcome = webhook_sender.send(
+    outcome = planned or webhook_sender.send(
         link.webhook_url or "",
         signing.headers(deliveries.webhook_of(link).message_id, started // 1000, body, secrets),
         body,
         ports=settings().webhook_ports,
         allow_loopback=settings().allow_loopback_webhooks,
     )
-    recorded = store.retrying(link, lambda current: _record(current, token, started, outcome, clock()))
-    _report(recorded, started, outcome, gave_up=deliveries.gave_up(link, recorded))
+    began = link.clock(started)
+    recorded = store.retrying(link, lambda current: _record(current, token, began, outcome, clock()))
+    _report(recorded, began, outcome, gave_up=deliveries.gave_up(link, recorded))
 
 
-def _record(link: Link, token: str, started: int, outcome: Outcome, now: int) -> Link:
+def _record(link: Link, token: str, began: int, outcome: Outcome, now: int) -> Link:
     if deliveries.webhook_of(link).lease_token != token:
         return link  # the lease ran out, and another attempt is under way
-    return store.save(link, deliveries.recorded(link, now, started, outcome, random.random()))  # noqa: S311 # jitter
+    return store.save(link, deliveries.recorded(link, now, began, outcome, random.random()))  # noqa: S311 # jitter
 
 
-def _report(link: Link, started: int, outcome: Outcome, *, gave_up: bool) -> None:
+def _report(link: Link, began: int, outcome: Outcome, *, gave_up: bool) -> None:
     webhook = deliveries.webhook_of(link)
     metrics = {}
     if webhook.attempts == 1 and link.completed_at is not None:
-        metrics["FirstAttemptLateness"] = started - link.completed_at
-    if gave_up:
+        metrics["FirstAttemptLateness"] = began - link.completed_at
+    if gave_up and not link.clock_offset:  # no alarm for what somebody wanted to see
         metrics["DeliveriesExhausted"] = 1
     if not outcome.delivered:
         metrics["DeliveryFailures"] = 1
@@ -144,16 +145,15 @@ def _report(link: Link, started: int, outcome: Outcome, *, gave_up: bool) -> Non
         **(telemetry.metrics(metrics) if metrics else {}),
     )
     if webhook.due_at is not None:
-        wait = -(-(webhook.due_at - started - outcome.duration_ms) // 1000)
+        wait = -(-(webhook.due_at - began - outcome.duration_ms) // 1000)
         if wait <= SOON_SECONDS:
             queues.wake_deliverer(link, max(wait, 0))
 
 
-def _host(link: Link) -> str:
+def host_of(webhook_url: str) -> str:
+    """Whose places a delivery to this address takes."""
     try:
-        url = parse_webhook_url(
-            link.webhook_url or "", settings().webhook_ports, settings().allow_loopback_webhooks
-        )
+        url = parse_webhook_url(webhook_url, settings().webhook_ports, settings().allow_loopback_webhooks)
     except InvalidUrl:
         return "none"  # refused by the sender
     return f"{url.host}:{url.port}"

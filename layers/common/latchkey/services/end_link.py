@@ -24,14 +24,11 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
 
     Raises SupersededError if another writer came first. A result must be one that `fits`.
     """
-    if last.webhook_url is not None or result is not None:
-        body = event_body(last, result)
-        sealed = sealing.seal(
-            body, account=link.account, subject=link.link_id, purpose=sealing.EVENT, now=now
-        )
-        last = replace(last, event=sealed)
+    body = event_body(last, result)
+    sealed = sealing.seal(body, account=link.account, subject=link.link_id, purpose=sealing.EVENT, now=now)
+    last = replace(last, event=sealed)
     if last.webhook_url is not None:
-        last = replace(last, webhook=Webhook(ids.new_message_id(), next_attempt_at=now))
+        last = replace(last, webhook=Webhook(ids.event_id(link.link_id), next_attempt_at=last.clock(now)))
     stored = store.save(link, last)
     _report(stored)
     return settle(stored)
@@ -65,18 +62,23 @@ def cancel(link: Link, now: int) -> Link:
             return last
         if last.status not in OPEN:
             raise ConflictError(f"The link has ended: it is {last.status}")
-        return end(current, ended(current, "canceled", now, interrupted(current, None)), now)
+        return end(current, ended(current, "canceled", current.clock(now), interrupted(current, None)), now)
 
     return store.retrying(link, step)
 
 
 def fail(link: Link, now: int, code: str, reason: str | None = None) -> Link:
     """End the link as failed; the connector may have said a reason."""
-    last = ended(link, "failed", now, code, reason)
+    return end(link, failed(link, now, code, reason), now)
+
+
+def failed(link: Link, now: int, code: str, reason: str | None = None) -> Link:
+    """The link as it failed."""
+    last = ended(link, "failed", link.clock(now), code, reason)
     if link.running is not None:
         step = "operation.unknown" if code == "OUTCOME_UNKNOWN" else "operation.failed"
         last = noted(last, now, step, link.running)
-    return end(link, last, now)
+    return last
 
 
 def settle(link: Link) -> Link:
@@ -93,6 +95,18 @@ def delete_secrets(link: Link) -> None:
     """Delete all that is sealed for the link but its event."""
     for row in store.secret_rows(link):
         store.delete_secret(link, row)
+
+
+def result_of(link: Link, data: list[dict[str, Any]]) -> dict[str, Any]:
+    """The link's result, of those of its operations so far: of one it is flat."""
+    if len(link.operations) == 1:
+        return data[0]
+    return {
+        "operations": [
+            {"resource": operation.resource, "action": operation.action, "data": result}
+            for operation, result in zip(link.operations, data, strict=False)
+        ]
+    }
 
 
 def fits(link: Link, result: dict[str, Any], now: int) -> bool:

@@ -8,12 +8,13 @@ import base64
 import binascii
 import hmac
 import json
+from collections.abc import Callable
 from typing import Any
 
 from latchkey.adapters import store
 from latchkey.domain import ids, strictjson, validation
 from latchkey.domain.errors import Issue, ValidationFailedError
-from latchkey.domain.links import Link
+from latchkey.domain.links import Link, as_of
 from latchkey.domain.views import link_view
 from latchkey.services.authenticate import Caller
 
@@ -30,10 +31,10 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str
 
     A page that would be too large for an answer is shorter. Raises ValidationFailedError.
     """
-    parameters = _parameters(query)
+    parameters = checked(query, validation.list_issues)
     limit = parameters.pop("limit", DEFAULT_LIMIT)
     cursor = parameters.pop("cursor", None)
-    after = None if cursor is None else _opened(cursor, parameters, caller)
+    after = None if cursor is None else opened(cursor, parameters, caller)
     links: list[Link] = []
     for _ in range(MAX_QUERIES):
         found, after = store.list_links(
@@ -43,14 +44,15 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str
             after=after,
             limit=limit - len(links),
         )
-        links += found
+        status = parameters.get("status")
+        links += found if status is None else [link for link in found if as_of(link, now).status == status]
         if after is None or len(links) == limit:
             break
     views = [link_view(link, now) for link in links]
     fitting = _fitting(views)
     if fitting < len(links):
         after = store.key_in_list(links[fitting - 1], of_user="externalUserId" in parameters)
-    return views[:fitting], None if after is None else _sealed(after, parameters, caller)
+    return views[:fitting], None if after is None else sealed(after, parameters, caller)
 
 
 def _fitting(views: list[dict[str, Any]]) -> int:
@@ -64,40 +66,46 @@ def _fitting(views: list[dict[str, Any]]) -> int:
     return len(views)
 
 
-def _parameters(query: dict[str, str]) -> dict[str, Any]:
+def checked(query: dict[str, str], issues_of: Callable[[dict[str, Any]], list[Issue]]) -> dict[str, Any]:
+    """A list's parameters, `limit` as a number; raises ValidationFailedError."""
     parameters: dict[str, Any] = dict(query)
     limit = query.get("limit", "")
     if limit.isascii() and limit.isdecimal() and len(limit) < 10:
         parameters["limit"] = int(limit)
-    if issues := validation.list_issues(parameters):
+    if issues := issues_of(parameters):
         raise ValidationFailedError(issues)
     return parameters
 
 
 def _condition(parameters: dict[str, Any], now: int) -> tuple[str, dict[str, Any]] | None:
-    """The filter, over links as they are at `now` and not as they were last written."""
+    """The filter, over links as they are at `now` and not as they were last written.
+
+    A link with a clock of its own passes whatever its status, which only `as_of` can tell.
+    """
     conditions, values = [], {}
     if "integrationId" in parameters:
         conditions.append("#integrationId = :integration")
         values[":integration"] = parameters["integrationId"]
     timed_out = "#status = :active AND #session.endsAt <= :now"
-    in_time = "#status = :active AND #session.endsAt > :now"
+    standing = ""
     match parameters.get("status"):
         case "pending":
-            conditions.append("#status = :pending AND #expiresAt > :now")
+            standing = "#status = :pending AND #expiresAt > :now"
             values |= {":pending": "pending", ":now": now}
         case "expired":
-            conditions.append("(#status = :expired OR (#status = :pending AND #expiresAt <= :now))")
+            standing = "#status = :expired OR (#status = :pending AND #expiresAt <= :now)"
             values |= {":expired": "expired", ":pending": "pending", ":now": now}
         case "active":
-            conditions.append(in_time)
+            standing = "#status = :active AND #session.endsAt > :now"
             values |= {":active": "active", ":now": now}
         case "failed":
-            conditions.append(f"(#status = :failed OR ({timed_out}))")
+            standing = f"#status = :failed OR ({timed_out})"
             values |= {":failed": "failed", ":active": "active", ":now": now}
         case "complete" | "canceled" as status:
-            conditions.append("#status = :status")
+            standing = "#status = :status"
             values[":status"] = status
+    if standing:
+        conditions.append(f"({standing} OR attribute_exists(#clockOffset))")
     return (" AND ".join(conditions), values) if conditions else None
 
 
@@ -106,12 +114,14 @@ def _mac(text: bytes, parameters: dict[str, Any], caller: Caller) -> bytes:
     return ids.keyed_digest(caller.api_key, "cursor", message)[:_MAC_BYTES]
 
 
-def _sealed(after: dict[str, Any], parameters: dict[str, Any], caller: Caller) -> str:
+def sealed(after: dict[str, Any], parameters: dict[str, Any], caller: Caller) -> str:
+    """The cursor of the page after this place of the list that the parameters describe."""
     text = json.dumps(after).encode()
     return base64.urlsafe_b64encode(_mac(text, parameters, caller) + text).decode().rstrip("=")
 
 
-def _opened(cursor: str, parameters: dict[str, Any], caller: Caller) -> dict[str, Any]:
+def opened(cursor: str, parameters: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """The place that a cursor of the same list names; raises ValidationFailedError."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

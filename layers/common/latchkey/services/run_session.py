@@ -157,7 +157,7 @@ class _Worker:
                 self._fail("OUTCOME_UNKNOWN")  # the worker that ran it is gone
             reply = self._execute(index, arguments[index], state)
             results.append(reply["data"])
-            if not end_link.fits(self.link, self._result(results), self.clock()):
+            if not end_link.fits(self.link, end_link.result_of(self.link, results), self.clock()):
                 self._fail("RESULT_VALIDATION_ERROR")
             if index < len(self.link.operations) - 1:
                 now = self._check_time()  # what comes after the session's end does not count
@@ -217,21 +217,10 @@ class _Worker:
 
         def complete(link: Link) -> Link:
             last = sessions.succeeded(link, now, index, None, session_of(link).state_row)
-            return end_link.end(link, links.ended(last, "complete", now), now, self._result(results))
+            last = links.ended(last, "complete", link.clock(now))
+            return end_link.end(link, last, now, end_link.result_of(link, results))
 
         self.write(complete)
-
-    def _result(self, results: list[dict[str, Any]]) -> dict[str, Any]:
-        """The link's result, of those of its operations so far."""
-        operations = self.link.operations
-        if len(operations) == 1:
-            return results[0]
-        return {
-            "operations": [
-                {"resource": operation.resource, "action": operation.action, "data": data}
-                for operation, data in zip(operations, results, strict=False)
-            ]
-        }
 
     # --- What every step needs --------------------------------------------------------------------
 

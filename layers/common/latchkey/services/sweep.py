@@ -60,7 +60,7 @@ def attend(link_id: str, now: int) -> None:
         if link is None:
             return
         due_at = link.due_at()
-        if due_at is None or now < due_at:  # the index is behind
+        if due_at is None or link.clock(now) < due_at:  # the index is behind
             return
         last = as_of(link, now)
         if last.status != link.status:
