@@ -24,7 +24,7 @@ from tests.template import ROOT, resources
 
 FOLDERS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
 LEADING, PURPOSE = "dynamodb:LeadingKeys", "kms:EncryptionContext:purpose"
-KEYS = ("key#", "link_", "account#", "host#", "other")
+KEYS = ("key#", "link_", "account#", "host#", "webhook-test#", "other")
 PURPOSES = ("arguments", "input", "state", "result", "event", "webhook-secret", "other")
 MINUTE = 60_000
 
@@ -41,8 +41,12 @@ def as_iam(operation: str, request: dict[str, Any]) -> Call:
         case "GenerateDataKey" | "Decrypt":
             context = (PURPOSE, request["EncryptionContext"]["purpose"])
             return Call(f"kms:{operation}", arn("SealingKey"), (context,))
-    table = arn(request["TableName"])
     action = f"dynamodb:{operation}"
+    if operation == "BatchGetItem":
+        ((name, batch),) = request["RequestItems"].items()
+        assert all(key["pk"]["S"].startswith("link_") for key in batch["Keys"])
+        return Call(action, arn(name), ((LEADING, "link_x"),))
+    table = arn(request["TableName"])
     if "IndexName" in request:
         return Call(action, f"{table}/index/{request['IndexName']}")
     if operation == "Query":
@@ -112,6 +116,23 @@ def lives(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     store.give_place_back(line, place, stack.now + MINUTE)
     stack.cancel(stack.create(founding()).json["linkId"])
     stack.deliver()
+    # Test mode's share of that: an account's first secret, a place that is waited for, and the record's end.
+    link_id = stack.create(founding(), key=stack.new_key("initech")).json["linkId"]
+    key = stack.new_key("initech")
+    line = store.Line("initech", "your-app.com:443")
+    place = store.take_place(line, stack.now, stack.now + MINUTE)
+    assert place is not None
+    until = stack.now + MINUTE
+    monkeypatch.setattr("time.sleep", lambda _: store.give_place_back(line, place, until))
+    _cold()
+    assert stack.test_mode(link_id, "advance", {"until": "expiry"}, key=key).status == 200
+    last = stack.events(key=key).json["events"][0]["id"]
+    _cold()
+    stack.now += MINUTE
+    assert stack.events(f"after={last}", key=key).status == 200
+    _cold()
+    assert stack.test_mode(link_id, "advance", {"until": "retention"}, key=key).status == 200
+    assert stack.advance(stack.create(founding()).json["linkId"], until="expiry").status == 200
     # Sweep's share: links that expire, sessions whose worker never came, events not sent, too much at once.
     expiring, idle = stack.create(founding(expiresIn=60)).json, stack.create(founding()).json
     stack.claim(idle["claimCode"])

@@ -561,10 +561,15 @@ def test_each_user_that_is_told_has_the_outcome_that_is_told(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     (told,) = [row for row in outcomes(stack).json["outcomes"] if row["username"] == user.username]
-    link_id, token = stack.claimed(founding(operations=operations(*9 * ["paymentMethod.read"])))
-    typed = {"login": {"username": told["username"], "password": told["password"]}, "otp": {"code": "123456"}}
+    named = operations(*8 * ["paymentMethod.read"], "paymentMethod.write")
+    link_id, token = stack.claimed(founding(operations=named))
+    login = {"username": told["username"], "password": told["password"]}
+    typed = {"login": login, "choice": {"way": "sms"}, "otp": {"code": "123456"}}
     while (session := stack.client(token).json)["challenge"] is not None:
-        stack.answer(token, typed[session["challenge"]["type"]])
+        if session["challenge"]["type"] == "wait":
+            stack.now += 2 * SECOND
+        else:
+            stack.answer(token, typed[session["challenge"]["type"]])
         stack.work()
     view = stack.get(link_id).json
     error = view["error"] or {"code": None, "reason": None}
