@@ -37,7 +37,8 @@ def as_iam(operation: str, request: dict[str, Any]) -> Call:
         case "Invoke":
             name = request["FunctionName"]
             named = arn(name) if name.isalpha() else name if name.startswith("arn:") else function_arn(name)
-            return Call("lambda:InvokeFunction", named)
+            alias = f":{request['Qualifier']}" if "Qualifier" in request else ""
+            return Call("lambda:InvokeFunction", named + alias)
         case "GenerateDataKey" | "Decrypt":
             context = (PURPOSE, request["EncryptionContext"]["purpose"])
             return Call(f"kms:{operation}", arn("SealingKey"), (context,))
@@ -83,6 +84,10 @@ def lives(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.deliver()
     _cold()
     stack.get(link_id)
+    _, token = stack.claimed(founding())
+    stack.answer(token, LOGIN | {"username": "user_wait"})
+    stack.work()  # it is to be polled
+    stack.queues.clear()
     # A worker runs out of time between two operations, and another one goes on.
     play = stack.connectors.reply
 

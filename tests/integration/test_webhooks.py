@@ -26,7 +26,6 @@ from tests.integration.conftest import (
     sample_event,
 )
 from tests.integration.simulation import MINUTE, simulation
-from tests.judge import hold
 
 HOUR = 3_600_000
 FAILING = Outcome(duration_ms=30, status_code=500)

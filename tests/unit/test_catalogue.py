@@ -440,6 +440,6 @@ def test_each_published_example_fits_its_schema_by_an_independent_judge() -> Non
 
 def test_each_type_of_event_has_an_example_that_is_one() -> None:
     examples = openapi.event_examples()
-    assert set(examples) == set(get_args(events.EventType.__value__))
+    assert set(examples) == set(get_args(shapes.EventType.__value__))
     for kind, example in examples.items():
         assert events.Event.model_validate_json(json.dumps(example)).type == kind

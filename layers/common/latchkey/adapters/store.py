@@ -208,8 +208,8 @@ def save(old: Link, new: Link) -> Link:
     """Write what changed from `old` to `new`, if nobody has written the link since `old` was read.
 
     Returns the link as stored. Raises SupersededError with the newer link otherwise; a turn of the link's
-    clock does not count, and what `new` says happened just before it. What it adds to the timeline goes to the
-    log, where each link has one, and to the item of a debug link.
+    clock does not count, and what `new` says happened just before it. What that adds to the timeline goes to
+    the log, where each link has one, and to the item of a debug link.
     """
     token, new = ids.new_token(), _in_order(old, new)
     before, after = _link_row(old), _link_row(replace(new, write_token=token))
