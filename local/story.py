@@ -56,7 +56,10 @@ def of_log(events: Iterable[dict[str, Any]], link_id: str) -> Iterator[Moment]:
             continue  # Lambda's own
         if isinstance(line, dict) and line.get("linkId") == link_id:
             what = line["message"] if line["level"] == "INFO" else f"{line['level']} {line['message']}"
-            yield event["timestamp"], "log", what, without(line, *UNTOLD)
+            if what == "step":
+                yield line["at"], "log", line["event"], without(line, *UNTOLD, "at", "event")
+            else:
+                yield event["timestamp"], "log", what, without(line, *UNTOLD)
 
 
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
