@@ -111,6 +111,11 @@ def lives(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     key = stack.new_key("globex")  # whose secret nobody has asked for
     stack.cancel(stack.create(founding(), key=key).json["linkId"], key=key)
     stack.deliver()
+    # A connector that asks to be polled.
+    _, token = stack.claimed(founding())
+    stack.answer(token, LOGIN | {"username": "user_wait"})
+    stack.work()
+    stack.queues.clear()
     # More events than places: somebody stands in line, and is served.
     monkeypatch.setattr(store, "ACCOUNT_PLACES", 1)
     line = store.Line("acme", "your-app.com:443")

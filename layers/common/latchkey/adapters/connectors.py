@@ -1,14 +1,22 @@
 """Calling connectors: the Lambda functions that log in at a provider and run operations there."""
 
 import json
+import re
 import time
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,  # noqa: A004 # botocore's name
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
 
 from latchkey.adapters import aws, telemetry
 from latchkey.adapters.settings import settings
 from latchkey.domain import ids
+from latchkey.domain.catalogue import providers
 from latchkey.domain.connector_protocol import VERSION, UnreadableReplyError, read_reply, reply_issues
 from latchkey.domain.links import Link
 
@@ -48,6 +56,41 @@ def call(link: Link, action: str, state: Any, **members: Any) -> dict[str, Any]:
         raise ConnectorDiedError("the reply does not fit the protocol")
     answer: dict[str, Any] = reply
     return answer
+
+
+def check() -> dict[str, str]:
+    """Whether each live connector can be called: "ok", or what is wrong and what to do. None is run."""
+    return {
+        integration: _fault(integration, arn) or "ok"
+        for integration, arn in settings().live_connectors.items()
+    }
+
+
+def _fault(integration: str, arn: str) -> str | None:
+    if integration not in providers():
+        return f"there is no such integration; there are {', '.join(providers())}"
+    region = aws.functions().meta.region_name
+    named = re.fullmatch(r"arn:[a-z-]+:lambda:([a-z0-9-]+):\d{12}:function:[\w-]+(:[\w$-]+)?", arn)
+    if named is None:
+        return f"{arn} is not the ARN of a function, or of an alias of one"
+    if named[1] != region:
+        return f"{arn} is in {named[1]}, and connectors are called in {region}: deploy it there"
+    try:
+        aws.functions().invoke(FunctionName=arn, InvocationType="DryRun")
+    except ClientError as error:
+        match error.response["Error"]["Code"]:
+            case "AccessDeniedException":
+                return (
+                    f"run_session may not call {arn}: aws lambda add-permission for the output "
+                    f"RunSessionRoleArn, with --qualifier if the ARN ends in an alias"
+                )
+            case "ResourceNotFoundException":
+                return f"there is no {arn}"
+            case code:
+                return f"Lambda answers {code} for {arn}"
+    except (ConnectionError, HTTPClientError):
+        return "Lambda does not answer; try again"
+    return None
 
 
 def _function(link: Link) -> dict[str, Any]:

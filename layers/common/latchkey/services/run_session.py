@@ -50,6 +50,11 @@ def run(session_id: str, clock: Callable[[], int], seconds_left: Callable[[], fl
         worker.give_up()
 
 
+def check_connectors() -> dict[str, str]:
+    """Whether the live connectors can be called, by integration: "ok", or a sentence. None is run."""
+    return connectors.check()
+
+
 class _OverError(Exception):
     """Nothing more is to be done in this run."""
 
