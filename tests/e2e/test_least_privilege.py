@@ -78,6 +78,7 @@ def reads_result(_: Deployed, api: Api) -> bool:
 
 
 def lists_links(_: Deployed, api: Api) -> bool:
+    api.create()
     return all(api.get(f"/v1/links{query}").status == 200 for query in ("", "?externalUserId=x"))
 
 
@@ -273,6 +274,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("GetLink", "UnsealEvent", "kms:Decrypt"): reads_result,
     ("ListLinks", "ReadApiKey", "dynamodb:GetItem"): lists_links,
     ("ListLinks", "QueryIndexes", "dynamodb:Query"): lists_links,
+    ("ListLinks", "ReadLinks", "dynamodb:BatchGetItem"): lists_links,
     ("CancelLink", "ReadApiKeyAndLink", "dynamodb:GetItem"): cancels,
     ("CancelLink", "EndLink", "dynamodb:UpdateItem"): cancels,
     ("CancelLink", "SealEvent", "kms:GenerateDataKey"): cancels,

@@ -455,9 +455,11 @@ def new_stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iter
     stack.forget_settings()
     monkeypatch.setattr("time.time_ns", lambda: stack.now * 1_000_000)
     stack.add_key(SAMPLE_KEY, "acme")
-    yield stack
-    for table in tables:
-        table.delete()
+    try:
+        yield stack
+    finally:
+        for table in tables:
+            table.delete()
 
 
 @pytest.fixture(scope="session")

@@ -127,6 +127,10 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
         lambda s: lambda: s.invoke("list_links", sample_event("list_links")),
         {"Query": 1},
     ),
+    ("GET /v1/links", "some"): (
+        lambda s: (s.create(plain()), lambda: s.page("limit=100"))[1],
+        {"Query": 1, "BatchGetItem": 1},
+    ),
     ("GET /v1/links/{linkId}", ""): (
         lambda s: of_link(s, "get_link", "GET /v1/links/{linkId}", s.create(plain()).json["linkId"]),
         {"GetItem": 1},

@@ -18,7 +18,7 @@ from latchkey.services import authenticate
 from tests import iam
 from tests.iam import Call, arn, function_arn
 from tests.integration.calls import Calls
-from tests.integration.conftest import LOGIN, Context, Stack, founding, mocked_clients, new_stack
+from tests.integration.conftest import LOGIN, SAMPLE_KEY, Context, Stack, founding, mocked_clients, new_stack
 from tests.integration.test_calls import REQUESTS
 from tests.template import ROOT, resources
 
@@ -116,6 +116,19 @@ def lives(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.answer(token, LOGIN | {"username": "user_wait"})
     stack.work()
     stack.queues.clear()
+    # Test mode: a link's clock goes to its end, its event waits for a place, its record is deleted.
+    take, busy = store.take_place, iter([True])
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "take_place", lambda *of: None if next(busy, False) else take(*of))
+        for key in (stack.new_key("initech"), SAMPLE_KEY):  # whose secret is new, and is there
+            link_id = stack.create(founding(), key=key).json["linkId"]
+            _cold()
+            stack.test_mode(link_id, "advance", {"seconds": 14_400}, key=key)
+            _cold()
+            stack.test_mode(link_id, "advance", {"seconds": 40 * 86_400}, key=key)
+    stack.now += MINUTE
+    first = stack.events().json["events"][-1]
+    stack.events(f"after={first['id']}")
     # More events than places: somebody stands in line, and is served.
     monkeypatch.setattr(store, "ACCOUNT_PLACES", 1)
     line = store.Line("acme", "your-app.com:443")

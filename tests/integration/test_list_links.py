@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from latchkey.adapters import aws
 from latchkey.services import list_links
 from tests.integration.conftest import SAMPLE_KEY, Stack, founding, operations
 
@@ -107,6 +108,53 @@ def test_filters_look_at_links_as_they_are_now(stack: Stack) -> None:
         stack.sweep()
     assert walk(stack, status="pending", integrationId="att") == []
     assert walk(stack, integrationId="no such") == []
+
+
+def test_a_link_that_has_gone_on_since_its_index_was_written_is_in_no_old_list(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stale, fresh), query = make(stack, 2), aws.dynamodb().query
+
+    def behind(**request: Any) -> Any:
+        answer = query(**request)
+        stack.cancel(stale)
+        return answer
+
+    monkeypatch.setattr(aws.dynamodb(), "query", behind)
+    assert walk(stack, status="pending") == [fresh]
+
+
+def test_a_batch_that_dynamodb_answers_in_parts_is_whole_and_in_order(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, read = make(stack, 7), aws.dynamodb().batch_get_item
+
+    def in_parts(**request: Any) -> Any:
+        ((table, wanted),) = request["RequestItems"].items()
+        first, later = wanted["Keys"][-3:], wanted["Keys"][:-3]
+        answer = read(RequestItems={table: wanted | {"Keys": first}})
+        return answer | {"UnprocessedKeys": {table: wanted | {"Keys": later}} if later else {}}
+
+    monkeypatch.setattr(aws.dynamodb(), "batch_get_item", in_parts)
+    assert walk(stack) == made[::-1]
+    monkeypatch.setattr(
+        aws.dynamodb(),
+        "batch_get_item",
+        lambda RequestItems: {"Responses": {"LinksTable": []}, "UnprocessedKeys": RequestItems},  # noqa: N803
+    )
+    assert stack.page().status == 503
+
+
+def test_a_link_that_is_gone_is_in_no_list(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone, there), query = make(stack, 2), aws.dynamodb().query
+
+    def behind(**request: Any) -> Any:
+        answer = query(**request)
+        aws.dynamodb().delete_item(TableName="LinksTable", Key={"pk": {"S": gone}, "sk": {"S": "link"}})
+        return answer
+
+    monkeypatch.setattr(aws.dynamodb(), "query", behind)
+    assert walk(stack) == [there]
 
 
 def test_a_link_changes_lists_in_the_millisecond_in_which_it_ends(stack: Stack) -> None:

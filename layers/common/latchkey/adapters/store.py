@@ -131,6 +131,7 @@ def _link_row(link: Link) -> dict[str, Any]:
     return _members(link) | {
         "sk": LINK_ROW,
         "ownerUser": None if user is None else f"{link.owner}#{user}",
+        "sessionEndsAt": None if link.session is None else link.session.ends_at,  # for lists
         "dueShard": None if due_at is None else link.due_shard(),
         "dueAt": None if due_at is None else due_at - link.clock_offset,
         "ttl": link.ttl(settings().retention_days),
@@ -275,6 +276,7 @@ def claim(link_id: str, session: Session, token: str) -> Link:
     changes = {
         "status": "active",
         "session": session,
+        "sessionEndsAt": session.ends_at,
         "secrets": True,
         "updatedAt": now,
         "dueAt": min(session.ends_at, now + NUDGE_MS),
@@ -372,8 +374,8 @@ def list_links(
     """At most `limit` links of an owner, or of one of its users, newest first, by one query.
 
     Returns them and the key to go on after; None when there are no more. `matching` is a condition with
-    its values; with one there may be fewer, because a query reads 1 MB. Without their events, which the
-    indexes do not hold.
+    its values; with one there may be fewer, because a query reads 1 MB. The indexes hold the keys and what
+    conditions look at, so that a session's writes need not write them; the links come without their events.
     """
     index, name, value = (
         ("byAccount", "owner", owner)
@@ -399,9 +401,12 @@ def list_links(
         query["ExclusiveStartKey"] = _item(after)
     with aws.unavailable_when_down():
         answer = aws.dynamodb().query(**query)
-    links = [_link(item) for item in answer["Items"]]
-    if len(links) > limit:
-        return links[:limit], key_in_list(links[limit - 1], of_user=external_user_id is not None)
+    rows = [_row(item) for item in answer["Items"]]
+    link_ids = [row["pk"] for row in rows[:limit]]
+    found = get_links(link_ids, events=False) if link_ids else {}
+    links = [found[link_id] for link_id in link_ids if link_id in found]
+    if len(rows) > limit:
+        return links, {part: rows[limit - 1][part] for part in ("pk", "sk", name, "createdAt")}
     return links, _row(answer["LastEvaluatedKey"]) if "LastEvaluatedKey" in answer else None
 
 
@@ -445,16 +450,20 @@ def ended_links(
     return places, None if last is None else _row(last)["endOrder"]
 
 
-def get_links(link_ids: Sequence[str]) -> dict[str, Link]:
-    """The links as last written, by their ids; those that are gone are left out. At most 16 MB of them."""
+# What a list reads of a link: an event is a quarter of a megabyte.
+_SHOWN = {f"#{name}": name for name in _NAMES[Link].values() if name not in ("event", "deliveries")}
+
+
+def get_links(link_ids: Sequence[str], *, events: bool = True) -> dict[str, Link]:
+    """The links as last written, by their ids; those that are gone are left out."""
     keys: Any = [{"pk": {"S": link_id}, "sk": {"S": LINK_ROW}} for link_id in link_ids]
     found: dict[str, Link] = {}
     table = settings().links_table
+    parts: Any = {"ProjectionExpression": ", ".join(_SHOWN), "ExpressionAttributeNames": _SHOWN}
     for _ in range(MAX_ROUNDS):
+        request: Any = {"Keys": keys, "ConsistentRead": True} | ({} if events else parts)
         with aws.unavailable_when_down():
-            answer = aws.dynamodb().batch_get_item(
-                RequestItems={table: {"Keys": keys, "ConsistentRead": True}}
-            )
+            answer = aws.dynamodb().batch_get_item(RequestItems={table: request})
         found |= {link.link_id: link for link in map(_link, answer["Responses"].get(table, []))}
         if table not in answer["UnprocessedKeys"]:
             return found
