@@ -261,15 +261,19 @@ class Stack:
 
 
 @contextmanager
-def stack_for_tests(live: Mapping[str, Path] = {}) -> Iterator[Stack]:
-    """A stack of its own, with a faults port, for as long as the context lasts; one at a time."""
-    stack = Stack(ROOT / ".local/test-stack")
+def stack_for_tests(live: Mapping[str, Path] | None = None) -> Iterator[Stack]:
+    """A stack of its own for as long as the context lasts; one at a time.
+
+    It has a faults port; one with connectors has none, because an ARN in the path of a request does not
+    survive the proxy there.
+    """
+    stack = Stack(ROOT / f".local/{'test-stack' if live is None else 'connectors-stack'}")
     with stack.state.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stack.down()  # what a killed test run left behind
         ports = [port for port in range(4650, 4700) if is_free(port)]
         try:
-            stack.up(ports[0], ports[1], ports[2], live)
+            stack.up(ports[0], ports[1], ports[2] if live is None else None, live or {})
             yield stack
         finally:
             stack.down()

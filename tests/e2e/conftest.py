@@ -12,12 +12,11 @@ from local.stack import Stack, stack_for_tests
 from tests.e2e.api import Api
 from tests.e2e.browser import CHROMIUM, PHONE, Visit, chromium
 from tests.e2e.deployed import Deployed
-from tests.template import ROOT
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with stack_for_tests({"att": ROOT / "examples/provider/connector_http.py"}) as stack:
+    with stack_for_tests() as stack:
         yield stack
 
 

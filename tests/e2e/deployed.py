@@ -120,8 +120,7 @@ class Deployed:
     def without(self, role: str, statement: str, action: str) -> Iterator[None]:
         """Take one action out of a statement of a role for as long as the context lasts."""
         iam, name = self.stack.client("iam"), self.physical[role]
-        names = iam.list_role_policies(RoleName=name)["PolicyNames"]
-        (policy,) = [name for name in names if name != "connectors"]  # which the local stack adds
+        (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
         before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
         after = json.loads(json.dumps(before))
         for candidate in after["Statement"]:

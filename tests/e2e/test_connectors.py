@@ -1,13 +1,15 @@
 """What can happen at a website, through its connector behind live keys: how each ends a link."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from local.stack import stack_for_tests
 from tests.connectors.conftest import Site, serving
 from tests.e2e.api import Session, eventually, founding
 from tests.e2e.deployed import Deployed
+from tests.template import ROOT
 
 READ, WRITE, BILLS = "paymentMethod.read", "paymentMethod.write", "mobileBillingStatement.read"
 DECLINED = "4000000000000002"
@@ -16,10 +18,16 @@ DECLINED = "4000000000000002"
 type Turn = Callable[[Session, Site], None]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def served() -> Any:
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
     with serving() as site:
         yield site
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Deployed]:
+    with stack_for_tests({"att": ROOT / "examples/provider/connector_http.py"}) as stack:
+        yield Deployed(stack)
 
 
 @pytest.fixture
