@@ -218,7 +218,7 @@ class Stack:
             f"Architecture={host_architecture()}",
             f"LinkBaseUrl={self.read()['apiUrl']}",
             "AllowLoopbackWebhooks=true",
-            f"LiveConnectors={live_connectors}",
+            *([f"LiveConnectors={live_connectors}"] if live_connectors else []),  # else as they were
         ]
         template = str(BUILD / "template.yaml")
         failed = self.sam(
