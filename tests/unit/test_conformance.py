@@ -22,6 +22,8 @@ type Handler = Callable[[Json, Any], Any]
 TMOBILE = providers()["tmobile"]
 LOGGED_IN = {"step": "authenticated", "user": "user_good"}
 OTP_INPUTS = [{"username": "user_otp", "password": "pass_good"}, {"code": "123456"}]
+CHOICE_INPUTS = [{"username": "user_choice", "password": "pass_good"}, {"way": "sms"}, {"code": "123456"}]
+STEP_UP_INPUTS = [{"username": "user_step_up", "password": "pass_good"}, {"code": "123456"}]
 
 
 def in_process(handler: Handler) -> Call:
@@ -49,12 +51,51 @@ def tried(handler: Handler, inputs: list[Json] = SANDBOX_INPUTS, **options: Any)
 
 
 @pytest.mark.parametrize("integration_id", providers())
-@pytest.mark.parametrize("inputs", [SANDBOX_INPUTS, OTP_INPUTS], ids=["password", "code"])
+@pytest.mark.parametrize(
+    "inputs",
+    [SANDBOX_INPUTS, OTP_INPUTS, CHOICE_INPUTS, STEP_UP_INPUTS],
+    ids=["password", "code", "choice", "code for a write"],
+)
 def test_the_sandbox_conforms(
     integration_id: str, inputs: list[Json], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(conformance(in_process(sandbox), providers()[integration_id], inputs, submit=True))
     assert ", 0 failed, 0 skipped" in capsys.readouterr().out
+
+
+def test_a_wait_takes_no_input_and_is_polled_at_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, slept = 1_704_067_200.0, list[float]()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.append(seconds)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("time.time_ns", lambda: round(now * 1e9))
+    inputs = [{"username": "user_wait", "password": "pass_good"}]
+    assert not failed(tried(sandbox, inputs, clock=lambda: now))
+    assert slept == [2, 2, 2]
+
+
+def test_a_wait_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    inputs = [{"username": "user_wait", "password": "pass_good"}]
+    broken = {check.name: check.problems for check in tried(sandbox, inputs, clock=lambda: now)}
+    (problem,) = broken["answer with input 1"]
+    assert problem.startswith("it still waits after 120 s")
+
+
+def test_what_an_operation_asks_needs_an_input_of_its_own() -> None:
+    checks = {check.name: check.problems for check in tried(sandbox, STEP_UP_INPUTS[:1])}
+    assert all("has no more for it" in checks[name][0] for name in DRY_RUNS)
 
 
 def test_the_connector_of_the_docs_conforms() -> None:
@@ -242,8 +283,14 @@ OPEN = {"billing": ["x" * 1_048_576]}
         (replying("result", data=None), RESULTS, "reply's data must be an object"),
         (replying("result", data=OPEN), RESULTS, "the reply must be at most 1024 KiB"),
         (replying("result", state="x" * 65_535), RESULTS, "reply's state must be at most 64 KiB"),
+        (
+            replying("authenticated", state=LOGGED_IN | {"cookies": "x" * 60_000}),
+            ["answer with input 1", *RESULTS, *UNKNOWN],
+            "another user's may not fit",
+        ),
         (replying("result", status="done"), RESULTS, "reply's status must be"),
         (replying("error", message="hunter2"), [*UNKNOWN, VERSION, ACTION, EARLY], "message is not a known"),
+        (replying("error", reason="hunter2"), [*UNKNOWN, VERSION, ACTION, EARLY], "it counts as other"),
         (replying("error", code="OUTCOME_UNKNOWN"), [VERSION], "code must be one of LOGIN_FAILED"),
         (replying("error", code="LOGIN_FAILED"), [*UNKNOWN, EARLY], "code must be one of CONNECTION_FAILED"),
         (replying("challenge", challenge=form(properties={})), ["start", WRONG], "1 to 10 fields"),
