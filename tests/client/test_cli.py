@@ -243,7 +243,7 @@ def test_at_a_terminal_a_link_is_asked_for_and_shown_as_a_qr_code_and_a_card_is_
     served: Served,
 ) -> None:
     given = ["tmobile", "paymentMethod.write", "4242424242424242", "04/29", "123", "Jane Doe", "12345"]
-    shown = at_a_terminal(["links", "create"], given)
+    shown = at_a_terminal(["links", "create"], list(given))
     assert "▀" in shown
     assert "?code=clm_" in shown
     for typed in given[2:]:
@@ -251,17 +251,20 @@ def test_at_a_terminal_a_link_is_asked_for_and_shown_as_a_qr_code_and_a_card_is_
     assert json.loads(served.faults.seen[-1][3])["operations"][0]["arguments"]["cvv"] == "123"
 
 
-def at_a_terminal(arguments: list[str], given: list[str]) -> str:
+def test_colours_are_for_terminals_that_want_them(latchkey: Command) -> None:
+    latchkey("links", "create", *READ)
+    assert "\x1b[33mpending" in at_a_terminal(["links", "list"], [], TERM="xterm-256color")
+    assert "\x1b[33m" not in at_a_terminal(["links", "list"], [], TERM="xterm-256color", NO_COLOR="1")
+    assert "\x1b" not in latchkey("links", "list")
+
+
+def at_a_terminal(arguments: list[str], given: list[str], **variables: str) -> str:
     """What a terminal shows of a command whose prompts are answered so, each when it is there."""
     main_, terminal = pty.openpty()
     program = (
         f"import sys; from latchkey_client.cli.commands import execute; sys.exit(execute({arguments!r}))"
     )
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT / "clients/python"),
-        "TERM": "dumb",
-        "PYTHON_COLORS": "0",
-    }
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "clients/python"), "TERM": "dumb"} | variables
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=terminal, stdout=terminal, stderr=terminal,
         env=environment, start_new_session=True,

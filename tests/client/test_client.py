@@ -28,6 +28,7 @@ from latchkey_client import (
     WaitTimeoutError,
     models,
 )
+from latchkey_client._base import Request
 from tests.client.conftest import Served
 from tests.client.faults import NO_ROUTE, Answered
 
@@ -338,6 +339,7 @@ def test_nothing_secret_shows(client: Latchkey, served: Served) -> None:
         [client, client._settings, made, made.response, listed, listed.data, secrets, secrets.secrets]
     )
     shown += repr([claimed, claimed.response, client.links.get(made.link_id)])
+    shown += repr(Request("POST", "/", {"externalUserId": secret}, {"cvv": secret}, secret, secret))
     for hidden in (served.key, made.claim_code, secrets.secrets[0].secret, claimed.client_token, secret):
         assert hidden not in shown
     assert made.link_id in shown

@@ -43,13 +43,14 @@ def test_through_a_network_that_loses_requests_and_answers_each_create_makes_one
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("latchkey_client._base.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("latchkey_client._base.LONGEST_WAIT", 0.1)
     caller = deployed.new_caller("initech")
     dice = random.Random(4)  # noqa: S311
     kinds: list[str | Answered] = ["", "reset", "cut", BUSY]
-    faults = Faults(onward(caller.url), [dice.choice(kinds) for _ in range(60)])
+    faults = Faults(onward(caller.url), [dice.choice(kinds) for _ in range(30)])
 
     async def create(url: str) -> set[str]:
-        async with AsyncLatchkey(api_key=caller.key, base_url=url, max_retries=10) as client:
+        async with AsyncLatchkey(api_key=caller.key, base_url=url, max_retries=len(faults.next)) as client:
             made = [client.links.create(integration_id="tmobile", operations=READ) for _ in range(12)]
             return {link.link_id for link in await asyncio.gather(*made)}
 

@@ -43,10 +43,10 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    idempotency_key: str | None = None
-    token: str | None = None  # in place of the API key; "" for none
+    query: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    idempotency_key: str | None = field(default=None, repr=False)  # of a claim it opens the session
+    token: str | None = field(default=None, repr=False)  # in place of the API key; "" for none
     repeatable: bool = True
 
 

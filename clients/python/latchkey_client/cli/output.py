@@ -21,7 +21,6 @@ _COLOURS = {
     "failed": "red", "exhausted": "red", "unknown": "red",
     "active": "cyan", "running": "cyan", "pending": "yellow",
 }  # fmt: skip
-WIDE = 10_000  # columns, so that a pipe gets whole ids
 
 
 class Output:
@@ -29,10 +28,8 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        terminal = sys.stdout.isatty()
-        self._out = Console(
-            file=sys.stdout, width=None if terminal else WIDE, highlight=False, soft_wrap=True
-        )
+        # Soft: a line that is longer than the terminal is whole when it is copied, or piped.
+        self._out = Console(highlight=False, soft_wrap=True)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @property
