@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,25 @@ def test_through_a_network_that_loses_requests_and_answers_each_create_makes_one
 ) -> None:
     monkeypatch.setattr("latchkey_client._base.FIRST_WAIT", 0.01)
     monkeypatch.setattr("latchkey_client._base.LONGEST_WAIT", 0.1)
-    caller = deployed.new_caller("initech")
+    caller, user = deployed.api, str(uuid.uuid4())
     dice = random.Random(4)  # noqa: S311
     kinds: list[str | Answered] = ["", "reset", "cut", BUSY]
     faults = Faults(onward(caller.url), [dice.choice(kinds) for _ in range(30)])
 
     async def create(url: str) -> set[str]:
         async with AsyncLatchkey(api_key=caller.key, base_url=url, max_retries=len(faults.next)) as client:
-            made = [client.links.create(integration_id="tmobile", operations=READ) for _ in range(12)]
-            return {link.link_id for link in await asyncio.gather(*made)}
+            creates = [
+                client.links.create(integration_id="tmobile", operations=READ, external_user_id=user)
+                for _ in range(12)
+            ]
+            return {link.link_id for link in await asyncio.gather(*creates)}
 
     with faults.serving() as url:
         made = asyncio.run(create(url))
     assert len(made) == 12
     assert len(faults.seen) > 12
     with Latchkey(api_key=caller.key, base_url=caller.url) as client:
-        assert {link.link_id for link in client.links.list(limit=5)} == made
+        assert {link.link_id for link in client.links.list(external_user_id=user, limit=5)} == made
 
 
 def test_a_lost_answer_to_what_is_not_repeated_is_told(deployed: Deployed) -> None:
