@@ -95,6 +95,14 @@ schemas: .venv/.ready ## Write schemas and openapi.json anew from the models, an
 	@$(LOCAL) schemas
 	@$(PYTHON) clients/python/unasync.py
 
+ZENSICAL := .local/zensical/bin/zensical
+docs: .venv/.ready .local/zensical/.ready ## Build the documentation's site into .local/site/html
+	@PYTHONPATH=layers/common:clients/python $(PYTHON) -m local.site
+	@$(ZENSICAL) build --strict -f .local/site/mkdocs.yml
+
+docs-serve: docs ## Show the documentation's site at http://localhost:8000
+	@$(ZENSICAL) serve -f .local/site/mkdocs.yml
+
 mutants: .venv/.ready ## Plant small faults, one at a time, and print those that no test notices
 	@$(LOCAL) tests.mutants
 
@@ -151,6 +159,8 @@ endef
 .local/typescript/.ready: tests/clients/package.json tests/clients/package-lock.json
 	@echo "Installing tests/clients/package-lock.json into $(@D)"
 	@mkdir -p $(@D) && cp $^ $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) && touch $@
+.local/zensical/.ready: local/requirements-site.txt | $(UV)
+	$(call environment,.local/zensical)
 .local/bench/runtime/.ready: bench/requirements-runtime.txt | $(UV)
 	$(call environment,.local/bench/runtime)
 .local/bench/%/.ready: bench/peers/%/requirements.txt | $(UV)
@@ -164,6 +174,7 @@ lock: | $(UV) ## Compile pyproject.toml into the lock files (UPGRADE=--upgrade f
 	$(COMPILE) $(UPGRADE) pyproject.toml --group sam -o local/requirements-sam.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group emulator -o local/requirements-emulator.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group clients -o local/requirements-clients.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group site -o local/requirements-site.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --group runtime -o bench/requirements-runtime.txt
 	for peer in $(PEERS) $(WEIGHED); do $(COMPILE) $(UPGRADE) -c layers/deps/requirements.txt \
 		bench/peers/$$peer/requirements.in -o bench/peers/$$peer/requirements.txt; done

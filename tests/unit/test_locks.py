@@ -13,6 +13,7 @@ LOCKS = {
     "sam": "local/requirements-sam.txt",
     "emulator": "local/requirements-emulator.txt",
     "clients": "local/requirements-clients.txt",
+    "site": "local/requirements-site.txt",
     "runtime": "bench/requirements-runtime.txt",
 }
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
