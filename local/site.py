@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
     sources[ROOT / "README.md"] = "index.md"
     made = {place: _relinked(file, sources) for file, place in sources.items()}
     for tag in document["tags"]:
-        made[f"reference/{tag['name'].lower()}.md"] = _routes(document, tag, examples)
+        made[f"reference/{tag['name'].lower().replace(' ', '-')}.md"] = _routes(document, tag, examples)
     made["reference/objects.md"] = _objects(document)
     made["reference/errors.md"] = _errors(document)
     # The site has a table of contents beside each page.

@@ -221,10 +221,10 @@ class AsyncLinks:
             pause = min(POLL_LONGEST, pause * 1.5)
         return link
 
-    async def deliveries(self, link_id: str) -> models.Deliveries:
+    async def deliveries(self, link_id: str) -> models.DeliveryList:
         """The attempts to deliver the link's event, oldest first."""
         return await self._client._call(
-            models.Deliveries, Request("GET", f"/v1/links/{part(link_id)}/deliveries")
+            models.DeliveryList, Request("GET", f"/v1/links/{part(link_id)}/deliveries")
         )
 
     async def redeliver(self, link_id: str) -> models.Redelivery:
@@ -259,9 +259,9 @@ class AsyncProviders:
     def __init__(self, client: AsyncLatchkey) -> None:
         self._client = client
 
-    async def list(self) -> models.Providers:
+    async def list(self) -> models.ProviderList:
         """Every integration, with the JSON Schemas of its operations."""
-        return await self._client._call(models.Providers, Request("GET", "/v1/providers"))
+        return await self._client._call(models.ProviderList, Request("GET", "/v1/providers"))
 
     async def get(self, integration_id: str) -> models.Provider:
         """One integration."""
@@ -371,9 +371,9 @@ class AsyncTest:
         """Let the next attempts to deliver its event fail so, without sending anything."""
         return await self._post(link_id, "fail-deliveries", {"count": count, "as": as_})
 
-    async def outcomes(self) -> models.SandboxOutcomes:
+    async def outcomes(self) -> models.SandboxUserList:
         """The sandbox's users and what comes of logging in as each."""
-        return await self._client._call(models.SandboxOutcomes, Request("GET", "/v1/test/outcomes"))
+        return await self._client._call(models.SandboxUserList, Request("GET", "/v1/test/outcomes"))
 
     async def _post(self, link_id: str, name: str, body: Mapping[str, Any]) -> models.Link:
         path = f"/v1/test/links/{part(link_id)}/{name}"

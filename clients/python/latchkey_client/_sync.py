@@ -220,10 +220,10 @@ class Links:
             pause = min(POLL_LONGEST, pause * 1.5)
         return link
 
-    def deliveries(self, link_id: str) -> models.Deliveries:
+    def deliveries(self, link_id: str) -> models.DeliveryList:
         """The attempts to deliver the link's event, oldest first."""
         return self._client._call(
-            models.Deliveries, Request("GET", f"/v1/links/{part(link_id)}/deliveries")
+            models.DeliveryList, Request("GET", f"/v1/links/{part(link_id)}/deliveries")
         )
 
     def redeliver(self, link_id: str) -> models.Redelivery:
@@ -258,9 +258,9 @@ class Providers:
     def __init__(self, client: Latchkey) -> None:
         self._client = client
 
-    def list(self) -> models.Providers:
+    def list(self) -> models.ProviderList:
         """Every integration, with the JSON Schemas of its operations."""
-        return self._client._call(models.Providers, Request("GET", "/v1/providers"))
+        return self._client._call(models.ProviderList, Request("GET", "/v1/providers"))
 
     def get(self, integration_id: str) -> models.Provider:
         """One integration."""
@@ -370,9 +370,9 @@ class Test:
         """Let the next attempts to deliver its event fail so, without sending anything."""
         return self._post(link_id, "fail-deliveries", {"count": count, "as": as_})
 
-    def outcomes(self) -> models.SandboxOutcomes:
+    def outcomes(self) -> models.SandboxUserList:
         """The sandbox's users and what comes of logging in as each."""
-        return self._client._call(models.SandboxOutcomes, Request("GET", "/v1/test/outcomes"))
+        return self._client._call(models.SandboxUserList, Request("GET", "/v1/test/outcomes"))
 
     def _post(self, link_id: str, name: str, body: Mapping[str, Any]) -> models.Link:
         path = f"/v1/test/links/{part(link_id)}/{name}"

@@ -265,7 +265,7 @@ class Delivery(Model):
     error: DeliveryErrorCode | None
 
 
-class Deliveries(Model):
+class DeliveryList(Model):
     """The attempts to deliver a link's event, oldest first; the newest hundred."""
 
     deliveries: list[Delivery]
@@ -378,11 +378,11 @@ class Provider(Model):
     resources: list[Resource]
 
 
-class Providers(Model):
+class ProviderList(Model):
     providers: list[Provider]
 
 
-class SandboxOutcome(Model):
+class SandboxUser(Model):
     """A user of the sandbox, and what comes of logging in as that user."""
 
     _shown = ("username", "status", "error_code", "reason")
@@ -394,8 +394,8 @@ class SandboxOutcome(Model):
     reason: str | None
 
 
-class SandboxOutcomes(Model):
-    outcomes: list[SandboxOutcome]
+class SandboxUserList(Model):
+    outcomes: list[SandboxUser]
 
 
 # --- The user's side -----------------------------------------------------------------------------
