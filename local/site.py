@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from latchkey.domain import views
+from latchkey.domain import sandbox, views
 from latchkey_client.cli.commands import app
 from local.build import ROOT
 
@@ -35,6 +35,7 @@ def pages() -> dict[str, str]:
         made[f"reference/{tag['name'].lower().replace(' ', '-')}.md"] = _routes(document, tag, examples)
     made["reference/objects.md"] = _objects(document)
     made["reference/errors.md"] = _errors(document)
+    made["reference/outcomes.md"] = _outcomes()
     # The site has a table of contents beside each page.
     described = app.generate_docs(output_format="markdown")
     made["reference/command.md"] = re.sub(
@@ -207,6 +208,21 @@ def _errors(document: Json) -> str:
         lines += ["", f"## {title}", "", ", ".join(f"`{value}`" for value in schemas[name]["enum"])]
     lines += ["", "## `error.code` of a link", "", "| code | |", "|---|---|"]
     lines += [f"| `{code}` | {views.MESSAGES[code]} |" for code in schemas["LinkErrorCode"]["enum"]]
+    lines += ["", "## `error.reason` of a link", "", "| reason | |", "|---|---|"]
+    lines += [f"| `{reason}` | {text} |" for reason, text in views.REASONS.items()]
+    return "\n".join([*lines, ""])
+
+
+def _outcomes() -> str:
+    lines = [
+        "# The sandbox's users",
+        "",
+        "Links of test keys are played by it: the user name typed at login decides.",
+    ]
+    lines += ["", f"The password is `{sandbox.PASSWORD}`.", "", "| user name | | error |", "|---|---|---|"]
+    for user in sandbox.USERS:
+        error = " ".join(filter(None, (user.error_code, user.reason)))
+        lines.append(f"| `{user.username}` | {user.description} | {error} |")
     return "\n".join([*lines, ""])
 
 

@@ -5,9 +5,11 @@ import os
 import posixpath
 import re
 import subprocess
+from itertools import chain
 
 import pytest
 
+from latchkey.domain import connector_protocol
 from local import site
 from tests.client.faults import Faults
 from tests.client.test_routes import EXAMPLES, VARIABLES, filled
@@ -63,3 +65,5 @@ def test_every_object_and_every_code_is_explained() -> None:
         if name.endswith("ErrorCode"):
             for value in schema["enum"]:
                 assert f"`{value}`" in PAGES["reference/errors.md"]
+    for reason in chain(*connector_protocol.REASONS.values()):
+        assert f"| `{reason}` |" in PAGES["reference/errors.md"]
