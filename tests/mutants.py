@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 DOMAIN, ADAPTERS, SERVICES = (f"layers/common/latchkey/{room}" for room in ("domain", "adapters", "services"))
 UNIT, HANDLERS = "tests/unit/test_", "tests/integration/test_"
 CHALLENGES = f"{HANDLERS}challenges.py::test_"
+CLIENT, CALLS = "clients/python/latchkey_client", "tests/client/test_"
 STACK = "template.yaml"
 PASSED, FAILED = 0, 1  # what pytest ends with; all else is that it could not run
 SECONDS = 120  # of one fault; the slowest take thirty
@@ -834,6 +835,34 @@ MUTANTS = [
     mutant("a rotation's key is good for another body", f"{SERVICES}/webhook_secrets.py",
         "if row.rotations[name] != request:", "if False:",
         f"{HANDLERS}webhooks.py::test_a_rotations_key_is_for_one_body_and_one_api_key"),
+
+    # --- The client and its command ------------------------------------------------------------------
+    mutant("the client asks again after a verdict", f"{CLIENT}/_base.py", "frozenset({408, 429})",
+        "frozenset({408, 409, 429})", f"{CALLS}client.py::test_a_verdict_is_never_asked_again"),
+    mutant("the client repeats what would count twice", f"{CLIENT}/_base.py",
+        "if request.repeatable or never_sent", "if True",
+        f"{CALLS}client.py::test_what_would_count_twice_is_sent_again_only_if_it_was_surely_not_done"),
+    mutant("the client waits as long as it is told to", f"{CLIENT}/_base.py",
+        "return asked if asked <= LONGEST_RETRY_AFTER else None", "return asked",
+        f"{CALLS}client.py::test_retry_after_is_obeyed_and_one_that_is_too_long_is_not_waited_for"),
+    mutant("an id leads to another route", f"{CLIENT}/_base.py", 'quote(value, safe="")', "quote(value)",
+        f"{CALLS}client.py::test_an_id_is_one_part_of_the_path"),
+    mutant("a session's call carries the API key", f"{CLIENT}/_base.py",
+        "self.api_key if request.token is None else request.token", "request.token or self.api_key",
+        f"{CALLS}client.py::test_a_session_is_played_and_its_link_waited_for"),
+    mutant("the client shows a session's token", f"{CLIENT}/models.py", '_shown = ("link_id", "session_id")',
+        '_shown = ("link_id", "client_token")', f"{CALLS}client.py::test_nothing_secret_shows"),
+    mutant("the client takes events from the future", f"{CLIENT}/webhooks.py",
+        "abs(time.time() - int(sent_at))", "time.time() - int(sent_at)",
+        f"{CALLS}webhooks.py::test_an_event_too_old_or_from_the_future_is_refused"),
+    mutant("others can read the profiles", f"{CLIENT}/cli/profiles.py", "0o600", "0o644",
+        f"{CALLS}cli.py::test_a_key_comes_by_standard_input_and_is_kept_for_its_owner_alone"),
+    mutant("arguments are typed for all to see", f"{CLIENT}/cli/commands.py",
+        "getpass.getpass(question) if unseen else input()", "input(question)",
+        f"{CALLS}cli.py::test_at_a_terminal_a_link_is_asked_for_and_shown_as_a_qr_code"
+        "_and_a_card_is_typed_unseen"),
+    mutant("listen takes the first known event for the last new one", f"{CLIENT}/cli/listen.py",
+        "< now - SETTLED", "< now", f"{CALLS}cli.py::test_each_event_is_seen_once_and_in_order"),
 ]
 # fmt: on
 
