@@ -267,6 +267,9 @@ def test_an_answer_that_is_not_the_apis_is_told(client: Latchkey, served: Served
         client.providers.list()
     with pytest.raises(APIStatusError, match="302"):
         client.providers.list()
+    served.faults.next = [(200, {}, b'{"links": null}')]
+    with pytest.raises(LatchkeyError, match="no list of links"):
+        client.links.list()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from latchkey_client._base import (
     response_of,
     without_none,
 )
-from latchkey_client.errors import WaitTimeoutError
+from latchkey_client.errors import LatchkeyError, WaitTimeoutError
 from latchkey_client.models import Model, Response
 
 M = TypeVar("M", bound=Model)
@@ -131,6 +131,8 @@ class Latchkey:
 
         answer = self._call(Model, Request("GET", path, query))
         data = answer.to_dict()
+        if not isinstance(data.get(member), list):
+            raise LatchkeyError(f"The answer has no list of {member}: is base_url that of Latchkey?")
         items = [model(item, answer.response) for item in data[member]]
         return Page(items, data.get("nextCursor"), answer.response, turn)
 
