@@ -5,9 +5,12 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import stat
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -258,6 +261,12 @@ def test_colours_are_for_terminals_that_want_them(latchkey: Command) -> None:
     assert "\x1b" not in latchkey("links", "list")
 
 
+def read(terminal: int) -> str:
+    """What comes next; fails if nothing does."""
+    assert select.select([terminal], [], [], 30)[0], "nothing in 30 s"
+    return os.read(terminal, 4096).decode(errors="replace")
+
+
 def at_a_terminal(arguments: list[str], given: list[str], **variables: str) -> str:
     """What a terminal shows of a command whose prompts are answered so, each when it is there."""
     main_, terminal = pty.openpty()
@@ -272,7 +281,7 @@ def at_a_terminal(arguments: list[str], given: list[str], **variables: str) -> s
     os.close(terminal)
     shown = waiting = ""
     try:
-        while chunk := os.read(main_, 4096).decode(errors="replace"):
+        while chunk := read(main_):
             shown, waiting = shown + chunk, waiting + chunk
             if given and waiting.rstrip(" ").endswith(":"):
                 os.write(main_, f"{given.pop(0)}\n".encode())
@@ -482,6 +491,44 @@ def test_an_event_is_printed_and_handed_on_signed_and_again_when_asked_to(
         assert (event.id, event.data.metadata) == ("msg_a", {"city": "Zürich"})
         assert set(json.loads(body)) == {"type", "timestamp", "data"}
     assert len(received) == 2
+
+
+@pytest.mark.usefixtures("latchkey")
+def test_at_a_terminal_a_key_sends_the_last_event_again_and_the_terminal_is_as_before(events: Events) -> None:
+    main_, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    shown = ""
+
+    def until(text: str) -> None:
+        nonlocal shown
+        while text not in shown:
+            shown += read(main_)
+
+    with receiver() as (url, received):
+        arguments = ["listen", "--forward-to", url]
+        program = (
+            f"import sys; from latchkey_client.cli.commands import execute; sys.exit(execute({arguments!r}))"
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "clients/python"), "TERM": "dumb"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=terminal, stdout=terminal, stderr=terminal, env=environment,
+        )  # fmt: skip
+        try:
+            until("r sends the last one again")
+            events.end("a")
+            until("msg_a -> 204")
+            shown = ""
+            os.write(main_, b"r")  # without a line's end
+            until("msg_a -> 204")
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+            after = termios.tcgetattr(terminal)
+            os.close(terminal)
+            os.close(main_)
+    assert len(received) == 2
+    assert after == before
 
 
 def test_listening_goes_on_when_the_service_or_the_receiver_fails(
