@@ -135,6 +135,9 @@ deploy: $(BUILD_ENVIRONMENTS) ## Deploy to AWS: PARAMETERS="BrandName=Acme ..." 
 	@$(LOCAL) local.deploy $(if $(STACK),--stack $(STACK)) $(if $(ARCH),--architecture $(ARCH)) \
 		$(if $(filter no,$(CONFIRM)),--no-confirm)
 
+smoke: .venv/.ready ## Try a deployed stack, with a key of its own: STACK=latchkey, else the local stack
+	@$(LOCAL) local.smoke $(if $(STACK),--stack $(STACK))
+
 # --- Environments: made on first use, made again when their lock changes -------------------------
 
 $(UV):

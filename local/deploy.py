@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from latchkey.domain.catalogue import providers
+from latchkey.adapters import connectors
 from local import keys
 from local.build import ARCHITECTURE, BUILD, ROOT, SAM
 
@@ -35,13 +35,8 @@ def faults(parameters: dict[str, str], region: str) -> Iterator[str]:
     """What CloudFormation would take and what would not work, each in a sentence."""
     for pair in filter(None, parameters.get("LiveConnectors", "").split(",")):
         integration, _, arn = pair.partition("=")
-        if integration not in providers():
-            yield f"LiveConnectors: there is no integration {integration}; there are {', '.join(providers())}"
-        named = re.fullmatch(r"arn:aws[a-z-]*:lambda:([a-z0-9-]+):\d{12}:function:[\w-]+(:[\w$-]+)?", arn)
-        if not named:
-            yield f"LiveConnectors: {arn} is not the ARN of a function, or of an alias of one"
-        elif named[1] != region:
-            yield f"LiveConnectors: {arn} is in {named[1]}, and a connector is called in {region}"
+        if fault := connectors.misnamed(integration, arn, region):
+            yield f"LiveConnectors: {integration}: {fault}"
     apps = ("AppStoreId", "AppleAppIds", "AppleClipIds", "AndroidPackage")
     base, configured = parameters.get("LinkBaseUrl", ""), [name for name in apps if parameters.get(name)]
     if re.match(r"https://[^/]+/", base) and configured:

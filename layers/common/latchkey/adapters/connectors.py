@@ -66,15 +66,21 @@ def check() -> dict[str, str]:
     }
 
 
-def _fault(integration: str, arn: str) -> str | None:
+def misnamed(integration: str, arn: str, region: str) -> str | None:
+    """What is wrong with a live connector's name, and what to do; None if nothing is."""
     if integration not in providers():
         return f"there is no such integration; there are {', '.join(providers())}"
-    region = aws.functions().meta.region_name
     named = re.fullmatch(r"arn:[a-z-]+:lambda:([a-z0-9-]+):\d{12}:function:[\w-]+(:[\w$-]+)?", arn)
     if named is None:
         return f"{arn} is not the ARN of a function, or of an alias of one"
     if named[1] != region:
         return f"{arn} is in {named[1]}, and connectors are called in {region}: deploy it there"
+    return None
+
+
+def _fault(integration: str, arn: str) -> str | None:
+    if fault := misnamed(integration, arn, aws.functions().meta.region_name):
+        return fault
     try:
         aws.functions().invoke(FunctionName=arn, InvocationType="DryRun")
     except ClientError as error:
