@@ -138,6 +138,17 @@ deploy: $(BUILD_ENVIRONMENTS) ## Deploy to AWS: PARAMETERS="BrandName=Acme ..." 
 smoke: .venv/.ready ## Try a deployed stack, with a key of its own: STACK=latchkey, else the local stack
 	@$(LOCAL) local.smoke $(if $(STACK),--stack $(STACK))
 
+protect: .venv/.ready ## Let nobody delete a deployed stack, its table or its key: STACK=latchkey
+	@$(LOCAL) local.recover --stack $(or $(STACK),latchkey) protect
+
+restore: .venv/.ready ## Put back what the table has lost since a time: STACK=latchkey AT=2026-11-26T10:00:00Z
+	@$(if $(AT),,echo 'Since when? make restore STACK=$(or $(STACK),latchkey) AT=2026-11-26T10:00:00Z' >&2; exit 1)
+	@$(LOCAL) local.recover --stack $(or $(STACK),latchkey) restore $(AT)
+
+adopt: .venv/.ready ## Make a stack of a table and a key that another left: STACK=latchkey TABLE=name KEY=id
+	@$(if $(and $(TABLE),$(KEY)),,echo 'Which? make adopt STACK=$(or $(STACK),latchkey) TABLE=name KEY=id' >&2; exit 1)
+	@$(LOCAL) local.recover --stack $(or $(STACK),latchkey) adopt $(TABLE) $(KEY)
+
 # --- Environments: made on first use, made again when their lock changes -------------------------
 
 $(UV):
