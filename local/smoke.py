@@ -245,6 +245,7 @@ def run(smoke: Smoke, table: Any) -> int:
             else:
                 print(f"ok      {name} ({time.monotonic() - started:.1f} s)", flush=True)
     finally:
+        smoke.http.close()
         keys.revoke(table, smoke.key)
     return failed
 

@@ -102,7 +102,7 @@ class Stack:
             raise Failure(f"What is built is for {built}, and this machine is not: `make build` first")
         try:
             with step("Deploying template.yaml to it"):
-                self._deploy(connectors.deploy(self.client, live))
+                self.deploy(connectors.deploy(self.client, live))
                 gaps.close(self.client, STACK_NAME, self.physical_ids())
                 if live:
                     connectors.admit(self.client, self.physical_ids()["RunSessionFunction"])
@@ -209,7 +209,7 @@ class Stack:
                 [SAM, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
             ).returncode
 
-    def _deploy(self, live_connectors: str) -> None:
+    def deploy(self, live_connectors: str) -> None:
         log, bucket = self.state / "deploy.log", "artefacts"
         self.client("s3").create_bucket(Bucket=bucket)
         options = ["--s3-bucket", bucket, "--capabilities", "CAPABILITY_IAM"]

@@ -72,7 +72,7 @@ class Deployed:
     def invoke(self, function: str, event: Any = None) -> Any:
         """Invoke a function as its trigger would; fails if it does."""
         client = self.stack.client("lambda")
-        answer = client.invoke(FunctionName=self._live(function), Payload=json.dumps(event or {}))
+        answer = client.invoke(FunctionName=self.alias(function), Payload=json.dumps(event or {}))
         payload = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         return payload
@@ -139,18 +139,18 @@ class Deployed:
 
     def restart(self, function: str) -> None:
         """Let the next request start a new environment, which has cached nothing."""
-        self._release(function, self._variables(function) | {"RESTARTED": ids.new_token()})
+        self.release(function, self.variables(function) | {"RESTARTED": ids.new_token()})
 
-    def _live(self, function: str) -> str:
+    def alias(self, function: str) -> str:
         return self.physical[f"{function}Aliaslive"]
 
-    def _variables(self, function: str) -> dict[str, str]:
+    def variables(self, function: str) -> dict[str, str]:
         client = self.stack.client("lambda")
-        found = client.get_function_configuration(FunctionName=self._live(function))
+        found = client.get_function_configuration(FunctionName=self.alias(function))
         variables: dict[str, str] = found["Environment"]["Variables"]
         return variables
 
-    def _release(self, function: str, variables: dict[str, str]) -> None:
+    def release(self, function: str, variables: dict[str, str]) -> None:
         """Let the alias be at a version with other variables, as a deployment does."""
         client, name = self.stack.client("lambda"), self.physical[function]
         client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
@@ -160,7 +160,7 @@ class Deployed:
     @contextmanager
     def segments(self, function: str) -> Iterator[list[str]]:
         """Trace the function's AWS calls; what it sent to X-Ray is in the list once the context ends."""
-        sent, before = list[str](), self._variables(function)
+        sent, before = list[str](), self.variables(function)
         with socket.socket(type=socket.SOCK_DGRAM) as daemon:
             daemon.bind(("127.0.0.1", 0))
             daemon.setblocking(False)
@@ -168,14 +168,14 @@ class Deployed:
                 "POWERTOOLS_TRACE_DISABLED": "false",
                 "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
             }
-            self._release(function, before | traced)
+            self.release(function, before | traced)
             try:
                 yield sent
                 with suppress(BlockingIOError):  # all of it: a function sends before it answers
                     while segment := daemon.recv(65536):
                         sent.append(segment.decode())
             finally:
-                self._release(function, before)
+                self.release(function, before)
 
     def printed(self) -> str:
         """All that functions and emulator have written to any log."""
