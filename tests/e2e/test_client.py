@@ -137,10 +137,6 @@ def test_a_newcomer_logs_in_makes_a_link_and_follows_it_to_its_end(
     run(environment, tmp_path, "links", "watch", made["linkId"], code=1)
 
 
-ROUTES = json.loads((ROOT / "schemas/openapi.json").read_text())["paths"]
-
-
-@pytest.mark.skipif("/v1/events" not in ROUTES, reason="this deployment has no events yet")
 def test_what_is_triggered_is_heard_and_handed_on_signed(
     deployed: Deployed, environment: dict[str, str], tmp_path: Path
 ) -> None:
