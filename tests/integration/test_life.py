@@ -240,9 +240,10 @@ class Life(RuleBasedStateMachine):
         if not meant:
             return
         before = self.read(link)
+        operations = self.world.stored(link.link_id).operations
+        running = any(operation.status == "running" for operation in operations)  # and not asking
         answer = self.world.survives(partial(self.world.test_mode, link.link_id, "simulate", end))
         if answer is not None:
-            running = any(operation["status"] == "running" for operation in before["operations"])
             assert before["status"] in STEPS or answer.status == 409
             assert (answer.status == 409) or not running
 

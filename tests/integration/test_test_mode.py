@@ -462,6 +462,14 @@ def test_a_running_operation_and_an_end_are_not_overruled(stack: Stack) -> None:
     assert stack.simulate(expired, outcome="complete").status == 409
 
 
+def test_an_operation_that_asks_its_user_is_run_by_nobody(stack: Stack) -> None:
+    link_id, _ = stack.run("user_step_up", founding(operations=operations("paymentMethod.write")))
+    assert stack.stored(link_id).operations[0].status == "asking"
+    view = stack.simulate(link_id, outcome="complete").json
+    assert (view["status"], view["operations"][0]["status"]) == ("complete", "succeeded")
+    assert stack.rows("SecretsTable") == []
+
+
 def test_a_worker_that_logs_in_is_overtaken_by_a_simulated_end(stack: Stack) -> None:
     link_id, token = stack.claimed(link())
     sandbox = stack.connectors.reply
