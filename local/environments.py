@@ -46,6 +46,8 @@ class Environment:
         if network == "refused":
             self._silence.close()
         self._printed = self._folder / "printed"
+        self._made = self._folder / "made"  # names files that it has made elsewhere under /tmp
+        self._left = ""
         back, answers = os.pipe()
         self._replies = back
         variables = os.environ | {
@@ -57,7 +59,7 @@ class Environment:
         }
         with self._printed.open("wb") as printed:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(connector), str(answers), str(port)],
+                [sys.executable, __file__, str(connector), str(answers), str(port), str(self._made)],
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=printed,
@@ -90,11 +92,16 @@ class Environment:
         self.close()
 
     def printed(self) -> str:
-        """What the process has written to its output and error streams."""
-        return self._printed.read_text("utf-8", "replace")
+        """What the process has written to its output and error streams and, once closed, to its files."""
+        return self._printed.read_text("utf-8", "replace") + self._left
 
     def close(self) -> None:
-        """End the process and whatever it has started; what it printed stays to be read until `forget`."""
+        """End the process and whatever it has started; what it printed stays to be read until `forget`.
+
+        What it has left under /tmp goes, as it goes with an environment of Lambda.
+        """
+        if self._process.returncode is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, 9)
         self._process.wait()
@@ -102,6 +109,14 @@ class Environment:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
         self._silence.close()
+        made = [Path(name) for name in self._made.read_text().splitlines()] if self._made.exists() else []
+        self._made.unlink(missing_ok=True)
+        left = [file for file in self._folder.rglob("*") if file != self._printed and file.is_file()]
+        for file in made + left:
+            with contextlib.suppress(OSError):
+                self._left += file.read_text("utf-8", "replace") if file.stat().st_size < 1 << 20 else ""
+        for file in made:
+            file.unlink(missing_ok=True)
 
     def forget(self) -> None:
         self.close()
@@ -146,7 +161,9 @@ class Environments:
         return made
 
     def printed(self) -> str:
-        """What all of them have printed."""
+        """What all of them have written; ends them."""
+        for made in self._made:
+            made.close()
         return "".join(made.printed() for made in self._made)
 
     def __enter__(self) -> Self:
@@ -191,6 +208,21 @@ def _turn_away(port: int) -> None:
     patched.getaddrinfo = find
 
 
+def _note_files(made: str) -> None:
+    """Note each file that the process makes under /tmp but in its own folder."""
+    own = os.path.dirname(made)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in ("open", "sqlite3.connect") or not isinstance(arguments[0], str):
+            return
+        path = os.path.abspath(arguments[0])
+        if path.startswith("/tmp/") and not path.startswith(own) and not os.path.exists(path):  # noqa: S108
+            with open(made, "a", encoding="utf-8") as names:
+                names.write(path + "\n")
+
+    sys.addaudithook(hook)
+
+
 def load(connector: str) -> Any:
     """The connector's module."""
     name = Path(connector).stem
@@ -203,7 +235,7 @@ def load(connector: str) -> Any:
     return module
 
 
-def _serve(connector: str, answers: int, port: int) -> None:
+def _serve(connector: str, answers: int, port: int, made: str) -> None:
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     replies = os.fdopen(answers, "w", encoding="utf-8")
@@ -215,6 +247,7 @@ def _serve(connector: str, answers: int, port: int) -> None:
     sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
     if port:
         _turn_away(port)
+    _note_files(made)
     handler = load(connector).lambda_handler
     say(loaded=True)
     for line in requests:
@@ -227,4 +260,4 @@ def _serve(connector: str, answers: int, port: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -234,11 +234,12 @@ class Harms:
 
     def _printed(self) -> Check:
         printed = self._fresh.printed()
-        shown = sum(any(form in printed for form in _forms(text)) for text in self._typed if len(text) > 5)
+        shown = sum(any(_stands_in(printed, form) for form in _forms(text)) for text in self._typed)
         kept = {text for state in self._states for text in _texts(state) if _is_token(text)}
-        problems = [f"{shown} of the texts that were typed or given are in its output"] if shown else []
+        told = f"{shown} of the texts that were typed or given are in its output or its files"
+        problems = [told] if shown else []
         if any(text in printed for text in kept):
-            problems.append("a cookie or token of its state is in its output")
+            problems.append("a cookie or token of its state is in its output or its files")
         advice = (
             "whoever reads the log could log in as the user: print neither requests nor replies nor pages, "
             "and let no exception hold them"
@@ -274,6 +275,13 @@ def _forms(text: str) -> set[str]:
     raw = text.encode()
     encoded = {base64.b64encode(raw).decode().rstrip("="), raw.hex()}
     return {text, json.dumps(text)[1:-1], quote(text), quote(text, safe="")} | encoded
+
+
+def _stands_in(printed: str, text: str) -> bool:
+    """Whether the text is there, one of 4 or 5 characters as a word; shorter ones turn up by chance."""
+    if len(text) > 5:
+        return text in printed
+    return len(text) > 3 and re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", printed) is not None
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -26,6 +26,7 @@ PRINTED = "nothing that was typed, and no cookie, is printed"
 
 # A connector to the practice site with the kit's help, and one harm.
 KIT = """
+import json
 import os
 from http.cookiejar import CookieJar
 from latchkey_kit import Connector, ask
@@ -74,6 +75,20 @@ def lambda_handler(request, context):
         print(request)
     if HARM == "prints its state":
         print(app(request, context).get("state"))
+    if HARM == "prints a user name" and request["input"]:
+        print("logging in", request["input"]["username"])
+    if HARM == "writes a log of its own":
+        with open(os.path.join(os.environ["TMPDIR"], "log"), "a") as log:
+            log.write(json.dumps(request))
+    if HARM == "remembers in a file":
+        name = f"/tmp/{request['sessionId']}.json"
+        if request["action"] != "start" and os.path.exists(name):
+            with open(name) as file:
+                request = request | {"state": json.load(file)}
+        reply = app(request, context)
+        with open(name, "w") as file:
+            json.dump(reply.get("state", request["state"]), file)
+        return reply | ({"state": {}} if "state" in reply else {})
     if HARM != "remembers in its process":
         return app(request, context)
     state = memory.get(request["sessionId"])
@@ -173,8 +188,11 @@ def test_the_connectors_of_the_pages_do_no_harm(
         ("a page in a global", {MIXED}),
         ("prints its requests", {PRINTED}),
         ("prints its state", {PRINTED}),
+        ("prints a user name", {PRINTED}),
+        ("writes a log of its own", {PRINTED}),
         ("submits a dry run", {DRY_RUN}),
         ("remembers in its process", {PROCESSES, INTERRUPTED}),
+        ("remembers in a file", {PROCESSES}),
     ],
 )
 def test_each_harm_fails_by_its_name(tmp_path: Path, harm: str, names: set[str]) -> None:
@@ -183,7 +201,7 @@ def test_each_harm_fails_by_its_name(tmp_path: Path, harm: str, names: set[str])
     found = failed(file, JANE, STELLA)
     found.pop("read paymentMethod again, by its state alone", None)
     assert names <= found.keys()
-    if harm != "remembers in its process":  # which breaks much
+    if not harm.startswith("remembers"):  # which breaks much
         assert found.keys() == names
 
 
