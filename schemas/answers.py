@@ -16,12 +16,12 @@ from schemas.shapes import (
     SessionId,
     Time,
     Url,
+    WebhookStatus,
     optional,
 )
 
 type OperationStatus = Literal["pending", "running", "succeeded", "failed", "skipped", "unknown"]
 type SessionStatus = Literal["awaiting_input", "running", "complete", "failed", "canceled"]
-type WebhookStatus = Literal["none", "pending", "delivered", "exhausted"]
 type DeliveryErrorCode = Literal[
     "invalid_url",
     "dns",

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from schemas.answers import LinkFailure, WebhookStatus
-from schemas.shapes import Count, EventId, EventType, LinkId, Model, SessionId, Time
+from schemas.answers import LinkFailure
+from schemas.shapes import Count, EventId, EventType, LinkId, Model, SessionId, Time, WebhookStatus
 
 
 class EventData(Model):

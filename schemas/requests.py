@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.shapes import EventType, LinkErrorCode, LinkStatus, Model, optional
+from schemas.shapes import EventType, LinkErrorCode, LinkStatus, Model, WebhookStatus, optional
 
 BODY = {"description": "a JSON object"}
 
@@ -115,6 +115,10 @@ class ListLinksQuery(Model):
     )
     external_user_id: str = optional(
         min_length=1, max_length=256, title="Links of this user only", description="1 to 256 characters"
+    )
+    webhook_status: WebhookStatus = optional(
+        title="Links whose event is in this state only",
+        description="one of none, pending, delivered, exhausted",
     )
     limit: int = optional(ge=1, le=100, title="Most links on a page", description="an integer from 1 to 100")
     cursor: str = optional(

@@ -33,6 +33,7 @@ Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 # Named, so that clients that are made of openapi.json have each once. They may grow.
 type Action = Literal["read", "write"]
 type LinkStatus = Literal["pending", "active", "complete", "failed", "expired", "canceled"]
+type WebhookStatus = Literal["none", "pending", "delivered", "exhausted"]
 type EventType = Literal["link.complete", "link.failed", "link.expired", "link.canceled"]
 type LinkErrorCode = Literal[
     "LOGIN_FAILED",

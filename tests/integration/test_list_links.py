@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from latchkey.adapters import aws
+from latchkey.adapters import aws, webhook_sender
+from latchkey.domain.retry_schedule import Outcome
 from latchkey.services import list_links
 from tests.integration.conftest import SAMPLE_KEY, Stack, founding, operations
 
@@ -81,6 +82,33 @@ def test_a_page_that_lambda_would_not_take_is_shorter_and_the_next_one_goes_on(
     assert max(sizes) <= 6 * 1024 * 1024 < sum(sizes)
     assert [link for page in found for link in page] == made[::-1]
     assert len(found[0]) > 50
+
+
+def test_links_are_found_by_what_became_of_their_event(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([204, 410])
+    monkeypatch.setattr(
+        webhook_sender, "send", lambda *_, **__: Outcome(duration_ms=1, status_code=next(answers))
+    )
+    (none,), *ended = make(stack), *make(stack, 3, webhookUrl="https://your-app.com/hook")
+    for link_id in ended:
+        stack.cancel(link_id)
+    delivered, exhausted, pending = ended
+    stack.queues.clear()
+    for link_id in (delivered, exhausted):
+        stack.consume("deliver_webhook", json.dumps({"linkId": link_id, "hops": 0}))
+    by_status = {
+        "none": [none],
+        "delivered": [delivered],
+        "exhausted": [exhausted],
+        "pending": [pending],
+    }
+    for status, links in by_status.items():
+        assert walk(stack, webhookStatus=status) == links
+    assert walk(stack, webhookStatus="delivered", status="pending") == []
+    make(stack, 110)
+    assert walk(stack, webhookStatus="exhausted", limit=1) == [exhausted]
+    assert len(walk(stack, webhookStatus="none", limit=7)) == 111
+    assert stack.page("webhookStatus=lost").status == 400
 
 
 def test_filters_look_at_links_as_they_are_now(stack: Stack) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from latchkey.adapters import store
 from latchkey.domain import ids, strictjson, validation
 from latchkey.domain.errors import Issue, ValidationFailedError
-from latchkey.domain.links import Link, as_of
+from latchkey.domain.links import Link
 from latchkey.domain.views import link_view
 from latchkey.services.authenticate import Caller
 
 DEFAULT_LIMIT = 20
+MAX_LIMIT = 100  # as schemas/requests.py has it
 # Of the index, for one page; each reads up to 1 MB. A page whose filters match little may be short.
 MAX_QUERIES = 4
 # Of an answer, which Lambda takes to 6 MB: its body's text is a JSON string there, and headers are beside it.
@@ -42,17 +43,23 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str
             external_user_id=parameters.get("externalUserId"),
             matching=_condition(parameters, now),
             after=after,
-            limit=limit - len(links),
+            # The indexes do not know what became of events, and few may be what is asked for.
+            limit=MAX_LIMIT if "webhookStatus" in parameters else limit - len(links),
         )
-        # The indexes are behind by some milliseconds, the links are not.
-        links += [link for link in found if parameters.get("status") in (None, as_of(link, now).status)]
-        if after is None or len(links) == limit:
+        links += [link for link in found if _matches(link_view(link, now), parameters)]
+        if after is None or len(links) >= limit:
             break
-    views = [link_view(link, now) for link in links]
+    views = [link_view(link, now) for link in links[:limit]]
     fitting = _fitting(views)
     if fitting < len(links):
         after = store.key_in_list(links[fitting - 1], of_user="externalUserId" in parameters)
     return views[:fitting], None if after is None else sealed(after, parameters, caller)
+
+
+def _matches(view: dict[str, Any], parameters: dict[str, Any]) -> bool:
+    """Whether a link as it is now is asked for; the indexes are behind by some milliseconds."""
+    status, webhook_status = parameters.get("status"), parameters.get("webhookStatus")
+    return status in (None, view["status"]) and webhook_status in (None, view["webhook"]["status"])
 
 
 def _fitting(views: list[dict[str, Any]]) -> int:
