@@ -21,7 +21,7 @@ from local.deploy import KEPT, deployed_stack
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-POLICY = {
+POLICY: dict[str, list[dict[str, Any]]] = {
     "Statement": [
         {"Effect": "Allow", "Principal": "*", "Action": "Update:*", "Resource": "*"},
         {
