@@ -132,6 +132,8 @@ def _stored(name: str) -> dict[str, Any]:
             found = complete()
         case "list_links":
             rows = [_row(pending)] * 20
+        case "list_events":
+            rows = [_row(complete())] * 20
     secrets = json.dumps([webhook_secrets.Secret("whsec_" + "A" * 32, None)]).encode()
     account = _sealed(secrets, "account#acme", sealing.WEBHOOK_SECRET)
     return {
@@ -139,6 +141,10 @@ def _stored(name: str) -> dict[str, Any]:
         "GetItem account": {"Item": _json(store._item(store._members(account)))},
         "UpdateItem": {"Attributes": _json(store._item(_row(updated)))},
         "Query": {"Items": [_json(store._item(row)) for row in rows]},
+        "BatchGetItem": {
+            "Responses": {"LinksTable": [_json(store._item(row)) for row in rows]},
+            "UnprocessedKeys": {},
+        },
     }
 
 
@@ -178,7 +184,8 @@ def complete() -> Link:
     sealed = _sealed(views.event_body(last, result), link.link_id, sealing.EVENT)
     attempt = {"attempt": 1, "at": NOW, "durationMs": 120, "statusCode": 204}
     webhook = Webhook("msg_" + "0" * 22, "delivered", 1)
-    return replace(last, event=sealed, webhook=webhook, deliveries=(attempt,))
+    end_order = f"{NOW:015d}.{link.link_id}"
+    return replace(last, event=sealed, webhook=webhook, deliveries=(attempt,), end_order=end_order)
 
 
 _METHOD = {

@@ -34,6 +34,8 @@ UNNEEDED = [
     "*.dist-info/sboms",  # 37 kB
     "*.dist-info/RECORD",  # 112 kB
     "botocore/data/*/*/examples-1.json",  # 276 kB, most of other services
+    # 200 kB of boto3: resources, which nobody makes here, and what it adds to clients of other services.
+    *("boto3/data", "boto3/examples", "boto3/dynamodb", "boto3/ec2", "boto3/s3", "s3transfer/processpool.py"),
     # 152 kB, for systems without time zones; botocore asks for UTC and local time.
     "dateutil/zoneinfo/*.tar.gz",
     # 891 kB of Powertools that its logging, metrics and tracing do without (they need jmespath_utils).

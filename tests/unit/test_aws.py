@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import boto3
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
@@ -22,7 +23,7 @@ def target(
     session: botocore.session.Session, service: str, region: str, call: dict[str, Any]
 ) -> tuple[str, str]:
     """Where a call would go, and the region and service that its signature names."""
-    client: Any = session.create_client(service, region_name=region)
+    client: Any = boto3.Session(botocore_session=session).client(service, region_name=region)  # type: ignore[call-overload] # the names below
     client.meta.events.register("before-send", stop)
     ((operation, arguments),) = call.items()
     with pytest.raises(NotSentError) as stopped:
@@ -49,7 +50,7 @@ def test_a_service_is_called_where_botocore_would_call_it(
     monkeypatch: pytest.MonkeyPatch, service: str, call: dict[str, Any], region: str, fips: str
 ) -> None:
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
-    ours = aws._session.__wrapped__()
+    ours = aws._session.__wrapped__()._session
     assert target(ours, service, region, call) == target(
         botocore.session.get_session(), service, region, call
     )

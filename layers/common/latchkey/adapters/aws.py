@@ -1,7 +1,4 @@
-"""AWS clients, and what becomes of their errors.
-
-botocore without boto3: its client is the same, and s3transfer, which boto3 imports, is not needed.
-"""
+"""AWS clients, and what becomes of their errors."""
 
 import functools
 import time
@@ -10,6 +7,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 # botocore's name
@@ -66,14 +64,14 @@ class _Loader(Loader):
 
 
 @functools.cache
-def _session() -> botocore.session.Session:
+def _session() -> boto3.Session:
     session = botocore.session.get_session()
     session.register_component("data_loader", _Loader())
-    return session
+    return boto3.Session(botocore_session=session)
 
 
 def _client(service: str, config: Config = _CONFIG) -> Any:
-    client: Any = _session().create_client(service, config=config)
+    client: Any = _session().client(service, config=config)  # type: ignore[call-overload] # the names above
     lock, used = Lock(), time.time_ns()
 
     def before_send(**_: Any) -> None:
