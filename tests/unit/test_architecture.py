@@ -39,8 +39,6 @@ def test_the_sender_brings_no_client_that_reads_urls_or_proxies_of_its_own() -> 
 def test_a_function_starts_without_what_most_requests_do_not_need(function: str) -> None:
     loaded = modules_after(f"import functions.{function}.app")
     heavy = {
-        "boto3",
-        "s3transfer",
         "pydantic",
         "jsonschema",
         "cryptography",
@@ -52,7 +50,7 @@ def test_a_function_starts_without_what_most_requests_do_not_need(function: str)
     if function != "create_link":
         heavy |= {"jsonschema_rs", "latchkey.domain.validation"}
     if function == "sandbox_connector":
-        heavy |= {"botocore", "aws_lambda_powertools"}
+        heavy |= {"boto3", "botocore", "aws_lambda_powertools"}
     assert not (packages(loaded) | loaded) & heavy
 
 
@@ -61,6 +59,7 @@ def test_before_its_first_request_a_function_asks_nothing_of_aws_and_makes_nothi
     folders = {resources("AWS::Serverless::Function")[name]["CodeUri"] for name in routes().values()}
     imports = "\n".join(f"import {folder.replace('/', '.')}.app" for folder in sorted(folders))
     modules_after(f"""
+import multiprocessing.process  # makes a key of its own; boto3 imports it, and nothing here uses it
 import os, random, secrets, sys
 
 def refuse(*_):
