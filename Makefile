@@ -21,32 +21,34 @@ help: ## List the commands
 # --- The local stack -----------------------------------------------------------------------------
 
 LOCAL := PYTHONPATH=layers/common $(PYTHON) -m
+# Ends with the line to type where one of these variables, $(1), is not given.
+ask = $(foreach name,$(1),$(if $($(name)),,$(error Say for what, as in: make $@ $(2))))
 BUILD_ENVIRONMENTS := .venv/.ready .local/sam/.ready
 
 build: $(BUILD_ENVIRONMENTS) ## Build the artefacts for this machine, or for ARCH=arm64|x86_64
 	@$(LOCAL) local.build $(if $(ARCH),--architecture $(ARCH))
 
-up: build .local/emulator/.ready ## Start the local stack or update it (PORT=4600 EMULATOR_PORT=4601 CONNECTORS="att=file.py")
+up: $(BUILD_ENVIRONMENTS) .local/emulator/.ready ## Start the local stack or update it: PARAMETERS="BrandName=Acme ..." CONNECTORS="att=file.py" PORT=4600
 	@$(LOCAL) local.stack up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT)) \
 		$(if $(CONNECTORS),--connectors "$(CONNECTORS)")
 
 down: .venv/.ready ## Stop the local stack
 	@$(LOCAL) local.stack down
 
-logs: .venv/.ready ## Follow the logs of the local stack's functions
-	@$(LOCAL) local.stack logs
+logs: .venv/.ready ## Follow the logs of the local stack's functions: LINK=link_... FUNCTION=RunSessionFunction
+	@$(LOCAL) local.stack logs $(if $(LINK),--link $(LINK)) $(if $(filter-out file,$(origin FUNCTION)),--function $(FUNCTION))
 
 listen: .venv/.ready ## Receive, verify and print the local stack's webhooks (PORT=4800 STATUS=204)
 	@$(LOCAL) local.listen $(if $(PORT),--port $(PORT)) $(if $(STATUS),--status $(STATUS))
 
 key: .venv/.ready ## Create an API key: ACCOUNT=acme MODE=test|live, on AWS with STACK=name
-	@$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) create $(ACCOUNT) $(MODE)
+	@$(call ask,ACCOUNT MODE,ACCOUNT=acme MODE=test)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) create $(ACCOUNT) $(MODE)
 
 revoke-key: .venv/.ready ## Revoke an API key: KEY=lk_..., on AWS with STACK=name
-	@$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY)
+	@$(call ask,KEY,KEY=lk_test_...)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY)
 
 link: .venv/.ready ## Print all that is known of a link: ID=link_..., on AWS with STACK=name
-	@$(LOCAL) local.story $(if $(STACK),--stack $(STACK)) $(ID)
+	@$(call ask,ID,ID=link_...)$(LOCAL) local.story $(if $(STACK),--stack $(STACK)) $(ID)
 
 FUNCTION ?= CreateLinkFunction
 EVENT ?= events/create_link.json
@@ -54,15 +56,15 @@ invoke: .venv/.ready .local/sam/.ready ## Run a built function in a container: F
 	@$(LOCAL) local.invoke $(FUNCTION) $(EVENT)
 
 connector: .venv/.ready ## Write the beginnings of a connector: NAME=voltly
-	@$(LOCAL) local.new_connector $(NAME)
+	@$(call ask,NAME,NAME=voltly)$(LOCAL) local.new_connector $(NAME)
 	@$(MAKE) --no-print-directory schemas
 
 conformance: .venv/.ready ## Try a connector: CONNECTOR=file.py|function INTEGRATION=tmobile INPUT=inputs.json SUBMIT=yes
-	@$(LOCAL) local.conformance $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION)) \
+	@$(call ask,CONNECTOR,CONNECTOR=connectors/voltly.py INTEGRATION=voltly)$(LOCAL) local.conformance $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION)) \
 		$(if $(INPUT),--input $(INPUT)) $(if $(STACK),--stack $(STACK)) $(if $(SUBMIT),--submit)
 
 play: .venv/.ready ## Play a connector in the terminal, as its user would: CONNECTOR=file.py INTEGRATION=tmobile
-	@$(LOCAL) local.play $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION))
+	@$(call ask,CONNECTOR,CONNECTOR=connectors/voltly.py INTEGRATION=voltly)$(LOCAL) local.play $(CONNECTOR) $(if $(INTEGRATION),--integration $(INTEGRATION))
 
 # --- Checks --------------------------------------------------------------------------------------
 

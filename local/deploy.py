@@ -5,6 +5,7 @@ at here before it is executed, because AWS's own list says "Replacement: True" o
 """
 
 import argparse
+import difflib
 import os
 import re
 import shlex
@@ -49,6 +50,11 @@ def faults(parameters: dict[str, str], region: str) -> Iterator[str]:
 
 
 def given_parameters(text: str, architecture: str) -> dict[str, str]:
+    """Of PARAMETERS="Name=value ...", each parameter's value; exits for what is none of the template's."""
+    template = (ROOT / "template.yaml").read_text()
+    known = re.findall(
+        r"^  (\w+):", re.split(r"(?m)^(\w+):$", template.partition("\nParameters:\n")[2])[0], re.M
+    )
     given = {}
     for part in shlex.split(text):
         name, equals, value = part.partition("=")
@@ -56,6 +62,10 @@ def given_parameters(text: str, architecture: str) -> dict[str, str]:
             sys.exit(
                 f'PARAMETERS: {part} is not NAME=VALUE; write PARAMETERS="BrandName=Acme LogLevel=ERROR"'
             )
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}?" if near else "docs/deploy.md has them all"
+            sys.exit(f"PARAMETERS: the template has no {name}: {meant}")
         given[name] = value
     if given.get("Architecture", architecture) != architecture:
         sys.exit(f"PARAMETERS: the build is for {architecture}; write ARCH={given['Architecture']} instead")

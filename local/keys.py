@@ -1,7 +1,6 @@
 """API keys of the local stack or of a deployed one: `make key`, `make revoke-key`."""
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -34,9 +33,12 @@ def reach(stack_name: str | None) -> tuple[boto3.Session, str | None, str]:
     """The named stack by the caller's own credentials, else the local one: session, endpoint, name."""
     if stack_name is not None:
         return session(), None, stack_name
-    if not STACK_FILE.exists():
-        sys.exit("No local stack is running: start one with `make up`, or name a deployed one with STACK=")
-    local = json.loads(STACK_FILE.read_text())
+    from local.stack import Failure, Stack  # it imports this module
+
+    try:
+        local = Stack(STACK_FILE.with_suffix("")).read()
+    except Failure as failure:
+        sys.exit(f"{failure}, or name a deployed one with STACK=")
     return local_session(local["region"]), local["awsEndpointUrl"], local["stackName"]
 
 

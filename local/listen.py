@@ -14,9 +14,7 @@ from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from local.stack import Failure, Stack
-
-PORT = 4800
+from local.stack import LISTENER_PORT, Failure, Stack
 
 
 class Receiver(ThreadingHTTPServer):
@@ -103,7 +101,7 @@ def print_welcome(url: str, running: Mapping[str, str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="listen", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT, help=f"to listen at ({PORT})")
+    parser.add_argument("--port", type=int, default=LISTENER_PORT, help=f"to listen at ({LISTENER_PORT})")
     parser.add_argument("--status", type=int, default=204, help="to answer verified webhooks with (204)")
     arguments = parser.parse_args()
     stack = Stack()

@@ -2,7 +2,7 @@
 
 The emulator is a process group of its own that outlives the command. All that it writes is in one state
 directory, so that a second stack (the tests') can run beside it; what its user needs stands in a JSON file
-beside that directory.
+beside that directory. Both outlive the emulator: the next one goes on with what they hold.
 """
 
 import argparse
@@ -23,13 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from latchkey.domain import ids
-from local import connectors, gaps, keys
+from latchkey.domain.catalogue import providers
+from local import connectors, deploy, gaps, keys
 from local.build import ARCHITECTURE, BUILD, ROOT, SAM, host_architecture
 
 REGION = "us-east-1"
 STACK_NAME = "latchkey"
 PORT = 4600
 EMULATOR_PORT = 4601
+LISTENER_PORT = 4800
 EMULATOR = ROOT / ".local/emulator/bin/python"
 
 
@@ -40,8 +42,9 @@ class Failure(Exception):  # noqa: N818 - not a defect of the program
 class Stack:
     """One local stack, running or not."""
 
-    def __init__(self, state: Path = ROOT / ".local/stack") -> None:
+    def __init__(self, state: Path = ROOT / ".local/stack", *, saving: bool = True) -> None:
         self.state = state
+        self.saving = saving
         self.file = state.with_suffix(".json")
         self.pid_file = state / "emulator.pid"
         self.log = state / "emulator.log"
@@ -74,35 +77,53 @@ class Stack:
 
     # --- up and down -----------------------------------------------------------------------------
 
+    def before(self) -> dict[str, str]:
+        """Addresses and keys of the stack that runs or ran last; empty if there was none."""
+        return json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def ports(self, port: int | None, emulator_port: int | None) -> tuple[int, int]:
+        """Those of the API and of the emulator: as they are, as asked, as before, or free ones."""
+        asked, before = {"PORT": port, "EMULATOR_PORT": emulator_port}, self.before()
+        urls = before.get("apiUrl", f":{PORT}"), before.get("awsEndpointUrl", f":{EMULATOR_PORT}")
+        last = [int(url.rpartition(":")[2]) for url in urls]
+        if self.pid() is not None and self.file.exists():
+            for (name, number), at, url in zip(asked.items(), last, urls, strict=True):
+                if number not in (None, at):
+                    raise Failure(
+                        f"The stack is already running at {url}: `make down` first to change {name}"
+                    )
+            return last[0], last[1]
+        asked["PORT"] = port = port or last[0]
+        for name, number in asked.items():
+            if number is not None and not is_free(number):
+                raise Failure(f"Port {number} is in use: choose another with `make up {name}=...`")
+        if emulator_port is None:
+            others = (number for number in (last[1], *range(port + 1, 1 << 16)) if number != port)
+            emulator_port = next(filter(is_free, others))
+        return port, emulator_port
+
     def up(
         self,
-        port: int | None,
-        emulator_port: int | None,
+        port: int,
+        emulator_port: int,
         faults_port: int | None = None,
         live: Mapping[str, Path] = {},  # nobody changes it
+        parameters: Mapping[str, str] = {},  # nor this
     ) -> None:
-        """Start the stack, or update the one that runs; keys and data of a running one stay.
+        """Start the stack at `ports`, or update the one that runs; keys, data and parameters of before stay.
 
         With a faults port, the functions' calls of AWS go through a proxy there that makes them fail as told.
         `live` is the file of each integration's connector for live links.
         """
-        if running := self.pid() is not None and self.file.exists():
-            for name, asked, url in [
-                ("PORT", port, self.read()["apiUrl"]),
-                ("EMULATOR_PORT", emulator_port, self.read()["awsEndpointUrl"]),
-            ]:
-                if asked and not url.endswith(f":{asked}"):
-                    raise Failure(
-                        f"The stack is already running at {url}: `make down` first to change {name}"
-                    )
-        else:
+        running = self.pid() is not None and self.file.exists()
+        if not running:
             self.down()
-            self._start(port or PORT, emulator_port or EMULATOR_PORT, faults_port)
+            self._start(port, emulator_port, faults_port)
         if (built := (BUILD / ARCHITECTURE).read_text()) != host_architecture():
             raise Failure(f"What is built is for {built}, and this machine is not: `make build` first")
         try:
             with step("Deploying template.yaml to it"):
-                self.deploy(connectors.deploy(self.client, live))
+                self.deploy(connectors.deploy(self.client, live), parameters)
                 gaps.close(self.client, STACK_NAME, self.physical_ids())
                 if live:
                     connectors.admit(self.client, self.physical_ids()["RunSessionFunction"])
@@ -127,15 +148,20 @@ class Stack:
                 os.killpg(pid, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self.file.unlink(missing_ok=True)
         return pid is not None
 
+    def forget(self) -> None:
+        """Stop it, and delete what the next one would go on with."""
+        self.down()
+        self.file.unlink(missing_ok=True)
+        shutil.rmtree(self.state, ignore_errors=True)
+
     def _start(self, port: int, emulator_port: int, faults_port: int | None) -> None:
-        for name, number in {"PORT": port, "EMULATOR_PORT": emulator_port}.items():
-            if not is_free(number):
-                raise Failure(f"Port {number} is in use: choose another with `make up {name}=...`")
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o700)  # what is saved is not sealed by any KMS but the one that is saved with it
         shutil.rmtree(self.state / "tmp", ignore_errors=True)
-        (self.state / "tmp").mkdir(parents=True)
+        (self.state / "tmp").mkdir()
+        before = self.before()
         # Functions inherit this environment, so nothing of the caller's is in it.
         environment = {
             "PATH": f"{EMULATOR.parent}:/usr/bin:/bin",
@@ -146,14 +172,17 @@ class Stack:
             "LAMBDA_EXECUTOR": "local",
             "GATEWAY_PORT": str(emulator_port),
             "AWS_ENDPOINT_URL": f"http://localhost:{emulator_port}",
+            "PERSIST_STATE": "1" if self.saving else "0",
+            "STATE_DIR": str(self.state / "emulated"),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
         }
         running = {
             "apiUrl": f"http://127.0.0.1:{port}",
-            "testApiKey": ids.new_api_key(livemode=False),
-            "liveApiKey": ids.new_api_key(livemode=True),
-            "otherTestApiKey": ids.new_api_key(livemode=False),
+            **{
+                name: before.get(name) or ids.new_api_key(livemode=name == "liveApiKey")
+                for name in ("testApiKey", "liveApiKey", "otherTestApiKey")
+            },
             "awsEndpointUrl": environment["AWS_ENDPOINT_URL"],
             "region": REGION,
             "stackName": STACK_NAME,
@@ -161,10 +190,12 @@ class Stack:
         if faults_port:
             running["faultsUrl"] = f"http://127.0.0.1:{faults_port}"
             environment |= {"HTTP_PROXY": running["faultsUrl"], "NO_PROXY": "127.0.0.1"}
-        with step("Starting the AWS emulator"):
-            self._run_emulator(environment, [emulator_port, port], faults_port)
         self.file.touch(mode=0o600)
         self.file.write_text(json.dumps(running, indent=2) + "\n")
+        with step("Starting the AWS emulator"):
+            self._run_emulator(environment, [emulator_port, port], faults_port)
+        if before and deploy.deployed_stack(self.client("cloudformation"), STACK_NAME) is None:
+            print("Nothing of before was saved: links, webhook secrets and the keys of `make key` are new")
 
     def _run_emulator(self, environment: dict[str, str], ports: list[int], faults_port: int | None) -> None:
         arguments = [str(self.pid_file), str(faults_port or ""), *map(str, dict.fromkeys(ports))]
@@ -209,25 +240,29 @@ class Stack:
                 [SAM, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
             ).returncode
 
-    def deploy(self, live_connectors: str) -> None:
+    def deploy(self, live_connectors: str, given: Mapping[str, str] = {}) -> None:
         log, bucket = self.state / "deploy.log", "artefacts"
         self.client("s3").create_bucket(Bucket=bucket)
         options = ["--s3-bucket", bucket, "--capabilities", "CAPABILITY_IAM"]
         options += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
-        parameters = [
-            f"Architecture={host_architecture()}",
-            f"LinkBaseUrl={self.read()['apiUrl']}",
-            "AllowLoopbackWebhooks=true",
-            *([f"LiveConnectors={live_connectors}"] if live_connectors else []),  # else as they were
-        ]
+        # All others are as they were.
+        parameters = {
+            "LinkBaseUrl": self.read()["apiUrl"],
+            "AllowLoopbackWebhooks": "true",
+            **given,
+            "Architecture": host_architecture(),
+            **({"LiveConnectors": live_connectors} if live_connectors else {}),
+        }
         template = str(BUILD / "template.yaml")
         failed = self.sam(
             *["deploy", "--template-file", template, "--stack-name", STACK_NAME, *options],
-            *["--parameter-overrides", *parameters],
+            "--parameter-overrides",
+            *(f"{name}={deploy.quoted(value)}" for name, value in parameters.items()),
             output=log,
         )
         if failed:
-            raise Failure(f"sam deploy failed; its output is in {log}")
+            said = [line for line in log.read_text().splitlines() if line.startswith("Error: ")]
+            raise Failure("\n".join([*said[-1:], f"sam deploy failed; its output is in {log}"]))
 
     def _register_keys(self) -> None:
         running = self.read()
@@ -246,15 +281,26 @@ class Stack:
                 raise Failure(f"GET /v1/providers answers {answer}; what the functions said is in {self.log}")
             time.sleep(0.2)
 
-    def follow_logs(self) -> None:
-        """Print what the functions log, from a minute ago on, until interrupted."""
-        named = [name for logical, name in self.physical_ids().items() if logical.endswith("LogGroup")]
-        logs, since, seen = self.client("logs"), time.time_ns() // 1_000_000 - 60_000, set()
+    def follow_logs(self, link: str = "", function: str = "") -> None:
+        """Print what the functions log, from a minute ago on, until interrupted.
+
+        With a link, what they said of it ever; with a function, by its logical id, what that one says.
+        """
+        physical = self.physical_ids()
+        named = [name for logical, name in physical.items() if logical.endswith("LogGroup")]
+        functions = {logical: name for logical, name in physical.items() if logical.endswith("Function")}
+        functions |= {f"{connectors.PREFIX}{name}": f"{connectors.PREFIX}{name}" for name in providers()}
+        if function and function not in functions:
+            raise Failure(f"There is no function {function}: choose one of {', '.join(functions)}")
+        stream = f"[{functions[function]}[" if function else ""
+        since = 0 if link else time.time_ns() // 1_000_000 - 60_000
+        logs, seen = self.client("logs"), set()
         while True:
             for group in [*named, *connectors.log_groups(self.client)]:
-                for event in logs.filter_log_events(logGroupName=group, startTime=since)["events"]:
+                pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
+                for event in (event for page in pages for event in page["events"]):
                     line = (event["logStreamName"], event["timestamp"], event["message"])
-                    if line not in seen:
+                    if stream in line[0] and link in line[2] and line not in seen:
                         seen.add(line)
                         print(event["message"].rstrip(), flush=True)
             time.sleep(0.5)
@@ -267,10 +313,10 @@ def stack_for_tests(live: Mapping[str, Path] | None = None) -> Iterator[Stack]:
     It has a faults port; one with connectors has none, because an ARN in the path of a request does not
     survive the proxy there.
     """
-    stack = Stack(ROOT / f".local/{'test-stack' if live is None else 'connectors-stack'}")
+    stack = Stack(ROOT / f".local/{'test-stack' if live is None else 'connectors-stack'}", saving=False)
     with stack.state.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stack.down()  # what a killed test run left behind
+        stack.forget()  # what a killed test run left behind
         ports = [port for port in range(4650, 4700) if is_free(port)]
         try:
             stack.up(ports[0], ports[1], ports[2] if live is None else None, live or {})
@@ -321,12 +367,22 @@ def sample_api_key() -> str:
     return str(sample_event()["headers"]["authorization"].removeprefix("Bearer "))
 
 
+def sample_request() -> str:
+    """Its body, with the webhook to `make listen`, and not to a name that may be somebody's."""
+    body = json.loads(sample_event()["body"]) | {
+        "webhookUrl": f"http://127.0.0.1:{LISTENER_PORT}/",
+        "returnUrl": "https://example.com/done",
+    }
+    return json.dumps(body)
+
+
 def print_welcome(running: dict[str, str], live: Mapping[str, Path]) -> None:
     print(f"\nThe API is at {running['apiUrl']}, a test key is {running['testApiKey']}\n")
     print(f"curl -i {running['apiUrl']}/v1/links \\")
     print(f"  -H 'Authorization: Bearer {running['testApiKey']}' \\")
     print("  -H 'Content-Type: application/json' \\")
-    print(f"  -d {shlex.quote(sample_event()['body'])}")
+    print(f"  -d {shlex.quote(sample_request())}")
+    print("\nIts event comes to `make listen`.")
     if live:
         print(f"\nLive links of {', '.join(live)} are run by their connectors: {running['liveApiKey']}")
 
@@ -339,18 +395,24 @@ def main() -> None:
     up.add_argument("--emulator-port", type=int, help=f"of the emulated AWS ({EMULATOR_PORT})")
     up.add_argument("--connectors", type=connectors.pairs, default={}, help="integration=file.py ...")
     commands.add_parser("down")
-    commands.add_parser("logs")
+    logs = commands.add_parser("logs")
+    logs.add_argument("--link", default="", help="only what was said of it")
+    logs.add_argument("--function", default="", help="only what it says")
     arguments = parser.parse_args()
     stack = Stack()
     try:
         match arguments.command:
             case "up":
-                stack.up(arguments.port, arguments.emulator_port, live=arguments.connectors)
+                parameters = deploy.given_parameters(os.environ.get("PARAMETERS", ""), host_architecture())
+                ports = stack.ports(arguments.port, arguments.emulator_port)
+                if subprocess.run([sys.executable, "-m", "local.build"], cwd=ROOT, check=False).returncode:
+                    sys.exit(1)
+                stack.up(*ports, live=arguments.connectors, parameters=parameters)
                 print_welcome(stack.read(), arguments.connectors)
             case "down":
                 print("Stopped the local stack" if stack.down() else "No local stack was running")
             case "logs":
-                stack.follow_logs()
+                stack.follow_logs(arguments.link, arguments.function)
     except Failure as failure:
         sys.exit(str(failure))
     except KeyboardInterrupt:
