@@ -16,6 +16,12 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from local.stack import LISTENER_PORT, Failure, Stack
 
+# What becomes of an event that nobody has taken.
+AGAIN = {
+    "pending": "it is tried again by itself",
+    "exhausted": "POST /v1/links/{linkId}/redeliver sends it again",
+}
+
 
 class Receiver(ThreadingHTTPServer):
     """Answers every verified webhook with `status`, every other request with 400."""
@@ -41,12 +47,20 @@ class Receiver(ThreadingHTTPServer):
             self._webhook = self._newest_secret()
             return self._webhook.verify(body, headers)
 
+    def missed(self) -> list[Any]:
+        """Of the newest hundred events, those that nobody has taken, the oldest first."""
+        events = self._get("/v1/events?limit=100")["events"]
+        return [event for event in reversed(events) if event["webhook"]["status"] in AGAIN]
+
     def _newest_secret(self) -> Webhook:
+        return Webhook(self._get("/v1/webhook-secret")["secrets"][0]["secret"])
+
+    def _get(self, path: str) -> Any:
         running = self._stack()
         connection = HTTPConnection(urlsplit(running["apiUrl"]).netloc, timeout=30)
         try:
             authorization = {"Authorization": f"Bearer {running['testApiKey']}"}
-            connection.request("GET", "/v1/webhook-secret", headers=authorization)
+            connection.request("GET", path, headers=authorization)
             answer = connection.getresponse()
             content = answer.read()
         except OSError as error:
@@ -54,8 +68,8 @@ class Receiver(ThreadingHTTPServer):
         finally:
             connection.close()
         if answer.status != 200:
-            raise Failure(f"GET /v1/webhook-secret answers {answer.status}; `make logs` shows why")
-        return Webhook(json.loads(content)["secrets"][0]["secret"])
+            raise Failure(f"GET {path} answers {answer.status}; `make logs` shows why")
+        return json.loads(content)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -84,6 +98,14 @@ class _Handler(BaseHTTPRequestHandler):
         """What there is to say is said already."""
 
 
+def print_missed(events: list[Any]) -> None:
+    """What nobody took while nobody listened."""
+    for event in events:
+        webhook, link_id = event["webhook"], event["data"]["linkId"]
+        again = AGAIN[webhook["status"]].format(linkId=link_id)
+        print(f"{event['timestamp']} MISSED {event['type']}, {link_id}, {event['id']}: {again}", flush=True)
+
+
 def print_welcome(url: str, running: Mapping[str, str]) -> None:
     api, authorization = running["apiUrl"], f"-H 'Authorization: Bearer {running['testApiKey']}'"
     body = {
@@ -108,6 +130,7 @@ def main() -> None:
     try:
         with Receiver(arguments.port, arguments.status, stack.read) as receiver:
             print_welcome(f"http://127.0.0.1:{arguments.port}/", stack.read())
+            print_missed(receiver.missed())
             receiver.serve_forever()
     except Failure as failure:
         sys.exit(str(failure))

@@ -15,7 +15,7 @@ import pytest
 from latchkey.adapters import webhook_sender
 from latchkey.domain import signing
 from latchkey.domain.retry_schedule import Outcome
-from local.listen import Receiver
+from local.listen import Receiver, print_missed
 from local.stack import Failure
 from tests.template import ROOT
 
@@ -38,21 +38,24 @@ def serving(server: HTTPServer) -> Iterator[int]:
 
 
 class Api:
-    """GET /v1/webhook-secret, as the stack answers it."""
+    """GET /v1/webhook-secret and /v1/events, as the stack answers them."""
 
     def __init__(self) -> None:
         self.secrets = [signing.new_secret()]
+        self.events: list[Any] = []
         self.asked = 0
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 api.asked += 1
-                known = self.path == "/v1/webhook-secret" and self.headers["Authorization"] == f"Bearer {KEY}"
+                listed = [{"secret": secret, "expiresAt": None} for secret in api.secrets]
+                answers = {"/v1/webhook-secret": {"secrets": listed}, "/v1/events": {"events": api.events}}
+                answer = answers.get(self.path.partition("?")[0])
+                known = answer is not None and self.headers["Authorization"] == f"Bearer {KEY}"
                 self.send_response(200 if known else 401)
                 self.end_headers()
-                listed = [{"secret": secret, "expiresAt": None} for secret in api.secrets]
-                self.wfile.write(json.dumps({"secrets": listed}).encode())
+                self.wfile.write(json.dumps(answer).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -107,6 +110,20 @@ def test_after_a_rotation_the_new_secret_is_asked_for(api: Api) -> None:
 def test_it_answers_what_it_is_told_to(api: Api) -> None:
     with serving(Receiver(0, 500, api.stack)) as port:
         assert deliver(port, api.secrets).status_code == 500
+
+
+def test_what_nobody_took_is_told_in_its_order_and_how_it_comes_again(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, status in enumerate(["pending", "delivered", "none", "exhausted"]):
+        webhook = {"status": status, "attempts": 1, "nextAttemptAt": None}
+        listed = EVENT | {"id": f"msg_{number}", "timestamp": f"at {number}", "webhook": webhook}
+        api.events.insert(0, listed | {"data": {"linkId": f"link_{number}"}})
+    with serving(receiver := Receiver(0, 204, api.stack)):
+        print_missed(receiver.missed())
+    first, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch("at 0 MISSED link.complete, link_0, msg_0: it is tried again by itself", first)
+    assert last.endswith("link_3, msg_3: POST /v1/links/link_3/redeliver sends it again")
 
 
 def test_it_says_what_to_do_when_it_cannot_listen(api: Api) -> None:
