@@ -2,12 +2,13 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from latchkey.adapters import aws, telemetry, webhook_sender
 from latchkey.domain.retry_schedule import Outcome
@@ -87,3 +88,40 @@ def test_what_sweep_has_no_time_for_is_late_all_the_same(
     monkeypatch.setattr(Context, "remaining_ms", 0)
     stack.sweep()
     assert told(output)["SweepLateness"] == 300_000
+
+
+def refused(**_: Any) -> Any:
+    status: Any = {"HTTPStatusCode": 403}
+    raise ClientError({"Error": {"Code": "x", "Message": "x"}, "ResponseMetadata": status}, "Invoke")
+
+
+def test_each_alarm_of_our_own_has_a_metric_that_is_printed_with_its_dimensions(
+    stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "_level", logging.ERROR)
+    monkeypatch.setattr(webhook_sender, "send", lambda *_, **__: Outcome(duration_ms=1, status_code=410))
+    monkeypatch.setenv("LIVE_CONNECTORS", "tmobile=arn:aws:lambda:eu-central-1:1:function:mine")
+    stack.forget_settings()
+    monkeypatch.setattr(stack.connectors, "invoke", refused)
+    live = stack.create(founding(), key=stack.new_key(livemode=True)).json
+    stack.claim(live["claimCode"])
+    stack.work()
+    stack.deliver()
+    stack.sweep()
+    printed = {
+        (metric["Name"], *sorted(dimensions))
+        for line in output.lines
+        if "_aws" in line
+        for kept in line["_aws"]["CloudWatchMetrics"]
+        for metric in kept["Metrics"]
+        for dimensions in kept["Dimensions"]
+    }
+    alarms = resources("AWS::CloudWatch::Alarm")
+    watched = {
+        (alarm["MetricName"], *(dimension["Name"] for dimension in alarm["Dimensions"]))
+        for alarm in alarms.values()
+        if alarm.get("Namespace") == "Latchkey"
+    }
+    query = alarms["IntegrationDown"]["Metrics"][0]["Expression"]["Sub"]
+    (name, dimensions), *_ = re.findall(r"MIN\((\w+)\) FROM SCHEMA\(Latchkey, ([\w, ]+)\)", query)
+    assert printed >= watched | {(name, *sorted(dimensions.split(", ")))}

@@ -54,6 +54,13 @@ def test_a_function_starts_without_what_most_requests_do_not_need(function: str)
     assert not (packages(loaded) | loaded) & heavy
 
 
+def test_a_snapshot_holds_what_is_otherwise_imported_when_it_is_needed() -> None:
+    begun = "import os; os.environ['AWS_LAMBDA_INITIALIZATION_TYPE'] = 'snap-start'"
+    assert {"cryptography", "jsonschema_rs"} <= packages(
+        modules_after(f"{begun}\nimport functions.get_link.app")
+    )
+
+
 def test_before_its_first_request_a_function_asks_nothing_of_aws_and_makes_nothing_unique() -> None:
     """So that environments which start from one snapshot share no key, id or secret."""
     folders = {resources("AWS::Serverless::Function")[name]["CodeUri"] for name in routes().values()}

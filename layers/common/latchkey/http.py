@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,12 @@ from latchkey.domain.errors import (
 )
 from latchkey.domain.links import Link
 from latchkey.services import authenticate, read_link
+
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    # What is imported when it is first needed is in no snapshot, and would make each start as slow as before.
+    import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+    import jsonschema_rs  # noqa: F401
+
 
 MAX_BODY_BYTES = 256 * 1024
 
