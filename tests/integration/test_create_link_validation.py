@@ -265,7 +265,7 @@ def test_a_live_link_needs_a_connector_for_its_integration(
 ) -> None:
     live = stack.new_key(livemode=True)
     issues = refused(stack.create(founding(), key=live))
-    message = "not available in live mode: this deployment has no live connector for the integration"
+    message = "not available in live mode: LiveConnectors names none for the integration"
     assert issues == {"integrationId": ("unknown_integration", message)}
     monkeypatch.setenv("LIVE_CONNECTORS", "att=arn:aws:lambda:x,tmobile=arn:aws:lambda:y")
     stack.forget_settings()

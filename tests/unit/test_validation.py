@@ -372,7 +372,7 @@ def test_live_mode_needs_a_live_connector() -> None:
         ("debug", FLAG, "type"),
         (
             "integrationId",
-            "not available in live mode: this deployment has no live connector for the integration",
+            "not available in live mode: LiveConnectors names none for the integration",
             "unknown_integration",
         ),
     ]

@@ -62,7 +62,8 @@ class UnauthorizedError(LatchkeyError):
 class NotFoundError(LatchkeyError):
     """Unknown, malformed or somebody else's: one answer for all three."""
 
-    status, code, message = 404, "not_found", "There is no such resource for this API key"
+    status, code = 404, "not_found"
+    message = "There is no such resource for this API key: test keys see test links, live keys live ones"
 
 
 class ConflictError(LatchkeyError):

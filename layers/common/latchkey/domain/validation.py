@@ -79,7 +79,7 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
         if provider is None:
             issues.append(_unknown("integrationId", "unknown_integration", integration_id, providers()))
         elif rules.livemode and integration_id not in rules.live_connectors:
-            message = "not available in live mode: this deployment has no live connector for the integration"
+            message = "not available in live mode: LiveConnectors names none for the integration"
             issues.append(Issue("integrationId", message, "unknown_integration"))
 
     for index, operation in enumerate(accepted("operations", body) or ()):
