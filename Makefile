@@ -155,7 +155,8 @@ adopt: .venv/.ready ## Make a stack of a table and a key that another left: STAC
 
 $(UV):
 	@echo "Installing uv $(UV_VERSION) into .local/uv"
-	@python3 -m venv .local/uv && .local/uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	@python3 -m venv .local/uv && .local/uv/bin/python -m pip install --quiet uv==$(UV_VERSION) || { \
+		echo "The tools come from a package index: this needs the network the first time" >&2; false; }
 
 define environment
 	@echo "Installing $< into $(1)"
