@@ -590,6 +590,7 @@ def test_a_test_link_is_brought_to_each_end(latchkey: Command, served: Served) -
         ("advance", {"until": "expiry"}),
     ]
     assert len(served.stack.links()) == 4
+    assert re.search(r"link\.canceled msg_[\w-]+, as it is sent: its signature was verified", latchkey.err)
     assert [link["status"] for link in latchkey.json("links", "list", "--status", "canceled")] == ["canceled"]
 
 

@@ -586,6 +586,8 @@ def trigger(
     webhook_url
         Where to send the event; `latchkey listen` sees it without.
     """
+    from latchkey_client.cli.listen import signed
+
     provider = run.client.providers.get(integration)
     readable = next((r.name for r in provider.resources if "read" in r.operations), None)
     if readable is None:
@@ -605,7 +607,13 @@ def trigger(
             link = test.advance(made.link_id, until="expiry")
         else:
             link = run.client.links.cancel(made.link_id)
+        newest = run.client.events.list(limit=10).data
+        event = next((event for event in newest if event.data.link_id == made.link_id), None)
+        if event is not None:
+            signed(run.client, event)
     run.output.rows([link.to_dict()], LINK_COLUMNS)
+    if event is not None:
+        run.output.say(f"{event.type} {event.id}, as it is sent: its signature was verified")
 
 
 @app.command

@@ -65,23 +65,7 @@ class Forwarder:
 
     def send(self, event: Event) -> dict[str, Any]:
         """Send it; tells statusCode, or error, and durationMs."""
-        said = event.to_dict()
-        message = {name: said[name] for name in ("type", "timestamp", "data")}
-        body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
-        at = str(int(time.time()))
-        # Asked each time, so that a rotation is followed; during one both sign, as the service has it.
-        secrets = [valid.secret for valid in self._client.webhook_secret.get().secrets]
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "latchkey-listen",
-            "webhook-id": event.id,
-            "webhook-timestamp": at,
-            "webhook-signature": " ".join(
-                f"v1,{webhooks.signature(secret, event.id, at, body)}" for secret in secrets
-            ),
-        }
-        # What a receiver would do: an event that this refuses, nobody could take.
-        webhooks.unwrap(body, headers, secrets)
+        body, headers = signed(self._client, event)
         began = time.monotonic()
         status, error = None, None
         try:
@@ -93,6 +77,28 @@ class Forwarder:
             "error": error,
             "durationMs": round((time.monotonic() - began) * 1000),
         }
+
+
+def signed(client: Latchkey, event: Event) -> tuple[bytes, dict[str, str]]:
+    """The body and headers that a webhook of the event has now, verified as a receiver does it."""
+    said = event.to_dict()
+    message = {name: said[name] for name in ("type", "timestamp", "data")}
+    body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    at = str(int(time.time()))
+    # Asked each time, so that a rotation is followed; during one both sign, as the service has it.
+    secrets = [valid.secret for valid in client.webhook_secret.get().secrets]
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "latchkey-listen",
+        "webhook-id": event.id,
+        "webhook-timestamp": at,
+        "webhook-signature": " ".join(
+            f"v1,{webhooks.signature(secret, event.id, at, body)}" for secret in secrets
+        ),
+    }
+    # An event that this refuses, nobody could take.
+    webhooks.unwrap(body, headers, secrets)
+    return body, headers
 
 
 def listen(client: Latchkey, output: Output, forward_to: str | None, kind: str | None) -> None:
