@@ -433,7 +433,8 @@ def _published(schema: Any) -> Any:
     """A request's schema for clients: titles, which would become names of classes, are descriptions.
 
     The descriptions that are there end the sentence of an issue. A default is told there too: as a keyword
-    it would make the member one that clients have to send.
+    it would make the member one that clients have to send. Conditions are left to the service, which says
+    what is wrong: no client is made of them.
     """
     if isinstance(schema, list):
         return [_published(item) for item in schema]
@@ -444,7 +445,7 @@ def _published(schema: Any) -> Any:
         if name == "properties"
         else _published(member)
         for name, member in schema.items()
-        if name not in ("title", "default")
+        if name not in ("title", "default", "if", "then", "else")
     }
     if "title" in schema:
         made["description"] = f"{schema['title']}: {schema.get('description', '')}".removesuffix(": ")

@@ -256,7 +256,8 @@ class FailDeliveriesRequest(Model, json_schema_extra=BODY):
     count: int = Field(
         ge=1, le=10, title="How many of the next attempts fail", description="an integer from 1 to 10"
     )
-    as_: Literal[400, 410, 429, 500, 503, "timeout", "connect", "tls"] = Field(
+    # Two, because clients have no type of numbers and texts.
+    as_: Literal[400, 410, 429, 500, 503] | Literal["timeout", "connect", "tls"] = Field(
         alias="as",
         title="How they fail",
         description='one of 400, 410, 429, 500, 503, "timeout", "connect", "tls"',

@@ -173,7 +173,7 @@ def reads_webhook_secret(_: Deployed, api: Api) -> bool:
     return [api.get("/v1/webhook-secret").status for _ in range(2)] == [200, 200]
 
 
-def tests_webhook(_: Deployed, api: Api) -> bool:
+def sends_example(_: Deployed, api: Api) -> bool:
     with receiving() as receiver:
         body = {"url": receiver.url, "type": "link.complete"}
         answer = api.request("POST", "/v1/webhook-tests", body)
@@ -317,7 +317,7 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("LinkDeliveries", "WakeDeliverer", "sqs:SendMessage"): redelivers,
     ("WebhookSecret", "ReadApiKeyAndAccount", "dynamodb:GetItem"): reads_webhook_secret,
     ("WebhookSecret", "PutAccount", "dynamodb:PutItem"): reads_webhook_secret,
-    ("WebhookSecret", "TakeTurnAndPlace", "dynamodb:UpdateItem"): tests_webhook,
+    ("WebhookSecret", "TakeTurnAndPlace", "dynamodb:UpdateItem"): sends_example,
     ("WebhookSecret", "SealSecret", "kms:GenerateDataKey"): reads_webhook_secret,
     ("WebhookSecret", "UnsealSecret", "kms:Decrypt"): reads_webhook_secret,
     ("ListEvents", "ReadApiKeyAndLink", "dynamodb:GetItem"): lists_events,
