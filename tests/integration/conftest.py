@@ -83,7 +83,7 @@ class Answer:
 class Context:
     """What Lambda hands to a handler beside the event."""
 
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:latchkey-sweep:live"
+    function_name = "latchkey-sweep"
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
     remaining_ms = 300_000
 
@@ -107,12 +107,12 @@ class Connectors:
         *,
         FunctionName: str,  # noqa: N803 # boto3's names, as the three below
         Payload: bytes,  # noqa: N803
-        Qualifier: str | None = None,  # noqa: ARG002, N803
+        Qualifier: str | None = None,  # noqa: N803
         InvocationType: str = "RequestResponse",  # noqa: N803
     ) -> dict[str, Any]:
         request = json.loads(Payload)
         if InvocationType == "Event":
-            assert FunctionName == Context.invoked_function_arn
+            assert (FunctionName, Qualifier) == (Context.function_name, aws.ALIAS)
             self.handed_over.append(request)
             return {}
         call = request | {"function": FunctionName}

@@ -193,7 +193,6 @@ def used() -> Iterator[dict[str, set[Call]]]:
         new_stack(monkeypatch, clients) as stack,
     ):
         calls = Calls(stack, monkeypatch)
-        monkeypatch.setattr(Context, "invoked_function_arn", function_arn("latchkey-sweep:live"))
         for folder in FOLDERS:
             module = importlib.import_module(f"functions.{folder}.app")
             handler = recording(calls, folder, module.lambda_handler)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from functions.sweep import app as sweep_app
-from latchkey.adapters import connectors, sealing
+from latchkey.adapters import aws, sealing
 from latchkey.domain import deliveries
 from latchkey.services import deliver_event, list_links, run_session
 from tests.template import ROOT, actions, resources, routes, statements, template
@@ -26,7 +26,7 @@ def targets(statement: dict[str, Any]) -> list[str]:
         ((kind, text),) = (resource["If"][1] if "If" in resource else resource).items()
         if kind == "Sub" and text.startswith(_ANY_FUNCTION):
             name, _, alias = text.removeprefix(_ANY_FUNCTION).rpartition(":")
-            assert alias == "live"
+            assert alias == aws.ALIAS
             found.append(by_name[name])
         else:
             pattern = {"GetAtt": r"(\w+)\.Arn", "Ref": r"(\w+)\.Alias", "Sub": r"\$\{(\w+)\.Arn\}/index/\w+"}[
@@ -212,7 +212,7 @@ def test_the_list_indexes_hold_what_lists_filter_by_and_nothing_that_a_session_w
 
 def test_a_deployment_is_a_release_of_its_own_to_which_every_trigger_moves_at_once() -> None:
     shared = template()["Globals"]["Function"]
-    assert (shared["AutoPublishAlias"], shared["AutoPublishAliasAllProperties"]) == (connectors.ALIAS, True)
+    assert (shared["AutoPublishAlias"], shared["AutoPublishAliasAllProperties"]) == (aws.ALIAS, True)
     assert shared["VersionDeletionPolicy"] == "Delete"  # a snapshot costs for as long as its version is kept
     assert shared["Environment"]["Variables"]["RELEASE"] == "never built"
     assert all(layer["PublishLambdaVersion"] for layer in resources("AWS::Serverless::LayerVersion").values())

@@ -40,6 +40,8 @@ _CONFIG = Config(
 # connections answer the next request with a reset. After a pause new ones are made; each costs a handshake.
 _IDLE_NS = 10 * 1_000_000_000
 
+ALIAS = "live"  # of every function, as template.yaml names it: what is called is one release as a whole
+
 _TRANSIENT = {
     "InternalServerError",
     "KMSInternalException",

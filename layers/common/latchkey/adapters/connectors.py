@@ -20,7 +20,6 @@ from latchkey.domain.catalogue import providers
 from latchkey.domain.connector_protocol import VERSION, UnreadableReplyError, read_reply, reply_issues
 from latchkey.domain.links import Link
 
-ALIAS = "live"  # of the sandbox, as template.yaml names every function's
 THROTTLED_WAITS = (0.5, 1, 2)  # seconds before each further try of a call that Lambda did not take
 
 
@@ -101,7 +100,7 @@ def _fault(integration: str, arn: str) -> str | None:
 
 def _function(link: Link) -> dict[str, Any]:
     if not link.livemode:
-        return {"FunctionName": settings().sandbox_connector, "Qualifier": ALIAS}
+        return {"FunctionName": settings().sandbox_connector, "Qualifier": aws.ALIAS}
     try:
         return {"FunctionName": settings().live_connectors[link.integration_id]}
     except KeyError:
