@@ -42,6 +42,7 @@ class Smoke:
         body = got["TemplateBody"]
         self.template = json.loads(body) if isinstance(body, str) else body
         self.log = self.outputs["LogGroupName"]
+        self.began = int(time.time() * 1000)
         self.key = ids.new_api_key(livemode=False)
         self.http = httpx2.Client(base_url=api_url or self.outputs["ApiUrl"], timeout=35)
 
@@ -190,10 +191,12 @@ class Smoke:
         self._log_has(created["linkId"], [created["claimCode"], claimed["clientToken"], self.key])
 
     def _log_has(self, link_id: str, secrets: list[str]) -> None:
-        logs, since = self.client("logs"), int(time.time() * 1000) - 600_000
+        logs = self.client("logs")
 
         def lines() -> list[str]:
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=self.log, startTime=since)
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=self.log, startTime=self.began
+            )
             found = [event["message"] for page in pages for event in page["events"]]
             return found if any(link_id in line for line in found) else []
 

@@ -109,12 +109,16 @@ class Deployed:
 
     def logged(self, text: str) -> int:
         """How many lines that hold a text the functions have logged."""
-        pages = (
-            self.stack.client("logs")
-            .get_paginator("filter_log_events")
-            .paginate(logGroupName=self.physical["LogGroup"])
-        )
-        return sum(text in event["message"] for page in pages for event in page["events"])
+        return sum(text in line for line in self._lines(self.physical["LogGroup"]))
+
+    def _lines(self, group: str) -> Iterator[str]:
+        """All of a log group, by stream: of whatever is asked for, the emulator gives ten thousand, and no more."""
+        logs = self.stack.client("logs")
+        for page in logs.get_paginator("describe_log_streams").paginate(logGroupName=group):
+            for stream in page["logStreams"]:
+                asked = {"logGroupName": group, "logStreamNames": [stream["logStreamName"]]}
+                for found in logs.get_paginator("filter_log_events").paginate(**asked):
+                    yield from (event["message"] for event in found["events"])
 
     @contextmanager
     def without(self, role: str, statement: str, action: str) -> Iterator[None]:
@@ -181,12 +185,7 @@ class Deployed:
         """All that functions and emulator have written to any log."""
         logs = self.stack.client("logs")
         groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-        pages = (
-            page
-            for group in groups
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        )
-        lines = [event["message"] for page in pages for event in page["events"]]
+        lines = [line for group in groups for line in self._lines(group)]
         return "\n".join([*lines, self.stack.log.read_text(errors="replace")])
 
     def stored(self) -> str:
