@@ -112,7 +112,7 @@ class Deployed:
         return sum(text in line for line in self._lines(self.physical["LogGroup"]))
 
     def _lines(self, group: str) -> Iterator[str]:
-        """All of a log group, by stream: of whatever is asked for, the emulator gives ten thousand, and no more."""
+        """All of a log group, by stream: the emulator gives the first ten thousand of what is asked for."""
         logs = self.stack.client("logs")
         for page in logs.get_paginator("describe_log_streams").paginate(logGroupName=group):
             for stream in page["logStreams"]:
