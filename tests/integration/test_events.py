@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
 from typing import Any
 
 import pytest
@@ -213,16 +214,30 @@ def test_what_ended_before_it_was_asked_for_is_there_when_it_is_answered(stack: 
     assert stack.now == before
 
 
-def test_ends_of_many_at_once_come_once_and_in_order(stack: Stack) -> None:
+def test_ends_of_many_at_once_come_once_and_in_order(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     end(stack)
     after = stack.events().json["events"][0]["id"]
     stack.now += 60_000
     made = [stack.create(link()).json["linkId"] for _ in range(24)]
     seen: list[dict[str, Any]] = []
+    clock, under_way = Lock(), set[str]()
 
     def cancel(link_id: str) -> None:
-        stack.now += random.randrange(3)  # noqa: S311 # no secret
+        with clock:
+            stack.now += random.randrange(3)  # noqa: S311 # no secret
+            under_way.add(link_id)
         stack.cancel(link_id)
+        under_way.discard(link_id)
+
+    def sleep(seconds: float) -> None:
+        """A write takes less than a reader waits, so those under way have ended by then."""
+        with clock:
+            while under_way:
+                moment.wait(0.001)
+            stack.now += round(1000 * seconds)
+
+    moment = Event()  # that never comes: time.sleep is not time's own here
+    monkeypatch.setattr("time.sleep", sleep)
 
     def look(times: int = 1) -> None:
         for _ in range(times):
