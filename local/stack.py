@@ -294,13 +294,16 @@ class Stack:
             raise Failure(f"There is no function {function}: choose one of {', '.join(functions)}")
         stream = f"[{functions[function]}[" if function else ""
         since = 0 if link else time.time_ns() // 1_000_000 - 60_000
+        wanted = {"filterPattern": f'"{link}"'} if link else {}
         logs, seen = self.client("logs"), set()
         while True:
             for group in [*named, *connectors.log_groups(self.client)]:
-                pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
+                pages = logs.get_paginator("filter_log_events").paginate(
+                    logGroupName=group, startTime=since, **wanted
+                )
                 for event in (event for page in pages for event in page["events"]):
                     line = (event["logStreamName"], event["timestamp"], event["message"])
-                    if stream in line[0] and link in line[2] and line not in seen:
+                    if stream in line[0] and line not in seen:
                         seen.add(line)
                         print(event["message"].rstrip(), flush=True)
             time.sleep(0.5)
