@@ -36,7 +36,7 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str
     limit = parameters.pop("limit", DEFAULT_LIMIT)
     cursor = parameters.pop("cursor", None)
     after = None if cursor is None else opened(cursor, parameters, caller)
-    links: list[Link] = []
+    matching: list[tuple[Link, dict[str, Any]]] = []
     for _ in range(MAX_QUERIES):
         found, after = store.list_links(
             caller.owner,
@@ -44,15 +44,16 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str
             matching=_condition(parameters, now),
             after=after,
             # The indexes do not know what became of events, and few may be what is asked for.
-            limit=MAX_LIMIT if "webhookStatus" in parameters else limit - len(links),
+            limit=MAX_LIMIT if "webhookStatus" in parameters else limit - len(matching),
         )
-        links += [link for link in found if _matches(link_view(link, now), parameters)]
-        if after is None or len(links) >= limit:
+        seen = [(link, link_view(link, now)) for link in found]
+        matching += [(link, view) for link, view in seen if _matches(view, parameters)]
+        if after is None or len(matching) >= limit:
             break
-    views = [link_view(link, now) for link in links[:limit]]
+    views = [view for _, view in matching[:limit]]
     fitting = _fitting(views)
-    if fitting < len(links):
-        after = store.key_in_list(links[fitting - 1], of_user="externalUserId" in parameters)
+    if fitting < len(matching):
+        after = store.key_in_list(matching[fitting - 1][0], of_user="externalUserId" in parameters)
     return views[:fitting], None if after is None else sealed(after, parameters, caller)
 
 
