@@ -4,6 +4,7 @@ Every call of AWS is counted, and every item weighed, while links live their liv
 moto. Prices are list prices of us-east-1, times are measured ones; both stand below as parameters.
 """
 
+import base64
 import io
 import math
 import re
@@ -180,7 +181,9 @@ def size(value: Any) -> int:
     match value:
         case {"S": str(text)} | str(text):
             return len(text.encode())
-        case {"B": bytes(data)} | bytes(data):
+        case {"B": str(text)}:
+            return len(base64.b64decode(text))
+        case bytes(data):
             return len(data)
         case bool() | {"BOOL": _} | None:
             return 1

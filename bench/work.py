@@ -111,7 +111,7 @@ def events() -> dict[str, Event]:
 def _api_key(event: dict[str, Any]) -> dict[str, Any]:
     key = event["headers"]["authorization"].removeprefix("Bearer ")
     row = {"pk": "key#" + hashlib.sha256(key.encode()).hexdigest(), "sk": "key"}
-    item: dict[str, Any] = _json(store._item(row | {"account": "acme", "livemode": False}))
+    item: dict[str, Any] = store._item(row | {"account": "acme", "livemode": False})
     return item
 
 
@@ -137,12 +137,12 @@ def _stored(name: str) -> dict[str, Any]:
     secrets = json.dumps([webhook_secrets.Secret("whsec_" + "A" * 32, None)]).encode()
     account = _sealed(secrets, "account#acme", sealing.WEBHOOK_SECRET)
     return {
-        "GetItem link": {"Item": _json(store._item(_row(found)))},
-        "GetItem account": {"Item": _json(store._item(store._members(account)))},
-        "UpdateItem": {"Attributes": _json(store._item(_row(updated)))},
-        "Query": {"Items": [_json(store._item(row)) for row in rows]},
+        "GetItem link": {"Item": store._item(_row(found))},
+        "GetItem account": {"Item": store._item(store._members(account))},
+        "UpdateItem": {"Attributes": store._item(_row(updated))},
+        "Query": {"Items": [store._item(row) for row in rows]},
         "BatchGetItem": {
-            "Responses": {"LinksTable": [_json(store._item(row)) for row in rows]},
+            "Responses": {"LinksTable": [store._item(row) for row in rows]},
             "UnprocessedKeys": {},
         },
     }
@@ -208,9 +208,3 @@ def _sealed(plaintext: bytes, subject: str, purpose: str) -> Sealed:
     nonce = bytes(sealing.NONCE_BYTES)
     additional = sealing.additional_data("acme", subject, purpose)
     return Sealed(nonce + AESGCM(DATA_KEY).encrypt(nonce, plaintext, additional), b"wrapped")
-
-
-def _json(item: Any) -> Any:
-    """An item as DynamoDB sends it: bytes in base64."""
-    text = json.dumps(item, default=lambda value: base64.b64encode(value).decode())
-    return json.loads(text)

@@ -35,7 +35,8 @@ UNNEEDED = [
     "*.dist-info/RECORD",  # 112 kB
     "botocore/data/*/*/examples-1.json",  # 276 kB, most of other services
     # 200 kB of boto3: resources, which nobody makes here, and what it adds to clients of other services.
-    *("boto3/data", "boto3/examples", "boto3/dynamodb", "boto3/ec2", "boto3/s3", "s3transfer/processpool.py"),
+    *("boto3/data", "boto3/examples", "boto3/dynamodb", "boto3/ec2", "boto3/s3"),
+    "s3transfer/*",  # 150 kB, for STAND_INS
     # 152 kB, for systems without time zones; botocore asks for UTC and local time.
     "dateutil/zoneinfo/*.tar.gz",
     # 891 kB of Powertools that its logging, metrics and tracing do without (they need jmespath_utils).
@@ -45,6 +46,9 @@ UNNEEDED = [
     "cffi*",
     "pycparser*",
 ]
+# boto3 asks the class, when it is imported, whether it has a default; the true one loads multiprocessing and
+# all that transfers to S3 need, a tenth of a cold start.
+STAND_INS = {"s3transfer/__init__.py": "", "s3transfer/manager.py": "class TransferConfig: ...\n"}
 MODELS = "latchkey/schemas/*.py"  # of the schemas that are deployed: they need pydantic
 # What may be loaded at a cold start, zipped: third-party packages, and a function's own code.
 MOST_BYTES = {"DepsLayer": 15_000_000, "Function": 50_000}
@@ -86,6 +90,8 @@ def trim(packages: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)  # gone with its directory
+    for name, source in STAND_INS.items():
+        (packages / name).write_text(source)
 
 
 def compile_bytecode(artefact: Path, deployed_at: str) -> None:

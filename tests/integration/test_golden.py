@@ -34,7 +34,7 @@ def stack(recorded: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator
     with golden.stack_with_keys(recorded["keys"]) as (stack, _):
         for table, items in recorded["items"].items():
             for item in items:
-                aws.dynamodb().put_item(TableName=table, Item=golden.bytes_of(item))
+                aws.dynamodb().put_item(TableName=table, Item=item)
         stack.now = recorded["now"]
         monkeypatch.setattr(webhook_sender, "send", lambda *_, **__: Outcome(duration_ms=1, status_code=204))
         yield stack

@@ -4,6 +4,7 @@ A link is one item. Whoever changes it has read it (or got it back from a refuse
 under the condition that nobody has written it since: see `save`.
 """
 
+import base64
 import random
 import re
 import time
@@ -69,7 +70,7 @@ def _marshal(value: Any) -> "UniversalAttributeValueTypeDef":
         case int():
             return {"N": str(value)}
         case bytes():
-            return {"B": value}
+            return {"B": base64.b64encode(value).decode()}
         case dict():
             return {"M": {name: _marshal(member) for name, member in value.items()}}
         case list() | tuple():
@@ -82,6 +83,8 @@ def _marshal(value: Any) -> "UniversalAttributeValueTypeDef":
 def _unmarshal(value: "AttributeValueTypeDef") -> Any:
     ((kind, content),) = value.items()
     match kind:
+        case "B":
+            return base64.b64decode(content)  # type: ignore[arg-type] # as below: B holds text
         case "N":
             return int(content)  # type: ignore[call-overload] # items() hides that N holds text
         case "M":

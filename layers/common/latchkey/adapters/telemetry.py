@@ -7,27 +7,48 @@ exception texts are never recorded: any of them may hold what a user typed.
 import json
 import logging
 import os
+import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.logging.formatter import RESERVED_LOG_ATTRS, LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import Metrics
 
 # What no line shows is not looked up for it: https://docs.python.org/3/howto/logging.html#optimization
 logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
-# Names, levels and the namespace come from Powertools' own variables in the template. A message is words, and
-# no JSON to try to decode; one encoder does for all lines. Together they save a third of a line's time.
-logger = Logger(
-    utc=True,
-    use_rfc3339=True,
-    location=None,
-    json_deserializer=str,
-    json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,
-)
+_NOT_SHOWN = frozenset(RESERVED_LOG_ATTRS)
+
+
+class _Formatter(LambdaPowertoolsFormatter):
+    """Powertools' lines, without a search of all places where a key may be set: half of their time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "timestamp": self.formatTime(record),
+            "service": _metrics.service,
+        }
+        line |= {k: v for k, v in vars(record).items() if v is not None and k not in _NOT_SHOWN}
+        if trace := self._get_latest_trace_id():
+            line["xray_trace_id"] = trace
+        return self.serialize(line)
+
+
+# Names, levels and the namespace come from Powertools' own variables in the template.
 _metrics = Metrics()
+logger = Logger(
+    logger_formatter=_Formatter(
+        utc=True,
+        use_rfc3339=True,
+        json_serializer=json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode,
+    )
+)
 _level = logger.log_level
 
 
@@ -48,14 +69,20 @@ def metrics(values: dict[str, int], integration: str | None = None) -> dict[str,
     Counts, or milliseconds where the name ends in Lateness. Each name costs 0.30 dollars a month, and again
     for each integration that it is told by: the log tells all else.
     """
+    described = _described(tuple(values), integration)
+    at = {"Timestamp": time.time_ns() // 1_000_000}
+    return described | {"_aws": described["_aws"] | at} | values
+
+
+@cache
+def _described(names: tuple[str, ...], integration: str | None) -> dict[str, Any]:
+    """The members for metrics of these names, each 0."""
     dimensions = {"service": _metrics.service}
     if integration is not None:
         dimensions["integration"] = integration
-    described = {
-        name: {"Unit": "Milliseconds" if name.endswith("Lateness") else "Count", "Value": value}
-        for name, value in values.items()
-    }
-    return dict(_metrics.serialize_metric_set(described, dimensions, metadata={}))
+    units = {name: "Milliseconds" if name.endswith("Lateness") else "Count" for name in names}
+    none = {name: {"Unit": unit, "Value": 0} for name, unit in units.items()}
+    return dict(_metrics.serialize_metric_set(none, dimensions, metadata={}))
 
 
 def unexpected(error: BaseException) -> dict[str, Any]:

@@ -6,6 +6,7 @@ and whoever connects uses the parts that were checked.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 # The characters of RFC 3986. It keeps brackets out of paths and queries; `?items[]=1` is everywhere and
@@ -79,6 +80,7 @@ class WebhookUrl:
     target: str
 
 
+@lru_cache(256)  # a caller's links all have the same
 def parse_webhook_url(url: str, ports: frozenset[int], allow_loopback: bool) -> WebhookUrl:
     """The parts of an https URL to one of the ports of a host that may be public; else raise InvalidUrl.
 
@@ -103,6 +105,7 @@ def parse_webhook_url(url: str, ports: frozenset[int], allow_loopback: bool) -> 
     return WebhookUrl(scheme, host, port, target)
 
 
+@lru_cache(256)
 def check_return_url(url: str, allow_loopback: bool) -> None:
     """Raise InvalidUrl unless it is an https URL or one of an app's own scheme.
 
