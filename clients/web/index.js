@@ -1,0 +1,3 @@
+import "./latchkey.js";
+
+export const { Latchkey } = globalThis;
