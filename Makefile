@@ -82,7 +82,8 @@ chromium:
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium > /dev/null; \
 	else echo "There is no Chromium here: install its package chromium, or the link's page is not tried"; fi
 
-test: check build .local/emulator/.ready .local/clients/.ready chromium ## Everything: check, handlers over moto, the template, a deployed stack of its own
+TYPESCRIPT := $(if $(shell command -v npm),.local/typescript/.ready)
+test: $(TYPESCRIPT) check build .local/emulator/.ready .local/clients/.ready chromium ## Everything: check, handlers over moto, the template, a deployed stack of its own
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint > /dev/null
 	@$(PYTHON) -m pytest -q tests/connectors -k "not browser"
 	@$(PYTHON) -m pytest -q tests/integration tests/e2e
@@ -90,7 +91,7 @@ test: check build .local/emulator/.ready .local/clients/.ready chromium ## Every
 screenshots: build .local/emulator/.ready chromium ## Picture the link's page in each state into .local/screenshots
 	@$(LOCAL) tests.e2e.screenshots
 
-clients: .venv/.ready .local/clients/.ready $(if $(shell command -v npm),.local/typescript/.ready) ## Make clients of openapi.json, compile them, run them against the local stack
+clients: .venv/.ready .local/clients/.ready $(TYPESCRIPT) ## Make clients of openapi.json, compile them, run them against the local stack
 	@$(LOCAL) tests.clients.run
 
 schemas: .venv/.ready ## Write schemas and openapi.json anew from the models, and the client's sync half from its async one

@@ -50,7 +50,7 @@ globalThis.Latchkey ??= (() => {
     const name = title || connect;
     const frame = Object.assign(element("iframe", { title: name }), { onload: loaded });
     const cross = button("✕", leave);
-    cross.title = close;
+    cross.setAttribute("aria-label", close);
     const wait = element("p", { role: "status" }, moment);
     const sure = element("dialog", { "aria-label": question }, element("p", {}, question),
       button(stay, () => sure.close()), button(go, () => leave(true)));

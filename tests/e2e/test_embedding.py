@@ -1,0 +1,485 @@
+"""The script that opens a link from another page, in Chromium, beside a stand-in for the service."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from tests.e2e.browser import CHROMIUM, DESKTOP, FLAGS, PHONE, SCHEMES, SMALLEST
+from tests.e2e.embedding import Host, HostSite, Service, serving
+from tests.e2e.test_link_page import AXE, violations
+
+type OpenHost = Callable[..., Host]
+
+WIDEST: ViewportSize = {"width": 1920, "height": 1080}
+MODES = ("dialog", "popup", "redirect")
+ENDS: dict[str, dict[str, Any] | None] = {
+    "complete": None,
+    "failed": {"code": "LOGIN_FAILED", "reason": "account_locked"},
+    "canceled": None,
+    "expired": None,
+}
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Browser]:
+    """A browser as users have it: it keeps pages that were left, and blocks popups."""
+    kept = ["--disable-back-forward-cache", "--disable-popup-blocking"]
+    browser = browser.browser_type.launch(executable_path=CHROMIUM, args=FLAGS, ignore_default_args=kept)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    with serving("127.0.0.1", service):
+        yield service
+
+
+@pytest.fixture
+def host(window: Browser, service: Service) -> Iterator[OpenHost]:
+    """Opens a page of another site that has the script; its policy is kept."""
+    with ExitStack() as opened:
+        site = HostSite(service.url)
+        opened.enter_context(serving("localhost", site))
+
+        def open_host(path: str = "/", *, clock: bool = False, **settings: Any) -> Host:
+            context = window.new_context(**{"viewport": DESKTOP, "locale": "en-US"} | settings)
+            opened.callback(context.close)
+            if clock:
+                context.clock.install()
+            made = Host(context, site.url, path)
+            hosts.append(made)
+            return made
+
+        hosts: list[Host] = []
+        yield open_host
+        assert [value for host in hosts for name, value in host.told if name == "violation"] == []
+
+
+@pytest.mark.parametrize("status", ENDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_each_mode_tells_each_end_once(host: OpenHost, service: Service, mode: str, status: str) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, mode)
+    if mode == "redirect":
+        shop.page.wait_for_url(link)
+        service.end(link, status, ENDS[status])
+        shop.page.goto(f"{shop.url}/done")
+    else:
+        shown = shop.shows(mode)
+        service.end(link, status, ENDS[status])
+        shown.evaluate("say('step', { step: 'ended' })")
+        if mode == "dialog" and status != "complete":
+            shown.evaluate("say('close')")  # it stays for as long as the user reads
+    error = {} if status == "complete" else {"error": ENDS[status]}
+    assert shop.ends() == {"linkId": service.id(link), "status": status, **error}
+    expect(shop.page.locator("dialog")).to_have_count(0)
+    shop.page.reload()
+    shop.page.wait_for_load_state("networkidle")
+    shop.ends()
+
+
+def escape(shop: Host) -> None:
+    shop.page.get_by_role("button", name="Close").focus()
+    shop.page.keyboard.press("Escape")
+
+
+CLOSINGS: dict[str, tuple[str, Callable[[Host], None]]] = {
+    "cross": ("dialog", lambda shop: shop.page.get_by_role("button", name="Close").click()),
+    "escape": ("dialog", escape),
+    "from the page": ("dialog", lambda shop: shop.shows("dialog").evaluate("say('close')")),
+    "by the caller": ("dialog", lambda shop: shop.page.evaluate("link.close()")),
+    "the popup's window": ("popup", lambda shop: shop.context.pages[-1].close()),
+    "from the popup's page": ("popup", lambda shop: shop.shows("popup").evaluate("say('close')")),
+    "the popup by the caller": ("popup", lambda shop: shop.page.evaluate("link.close()")),
+}
+
+
+@pytest.mark.parametrize("way", CLOSINGS)
+def test_who_leaves_before_the_end_is_told_closed_once(host: OpenHost, service: Service, way: str) -> None:
+    shop, link = host(), service.create()
+    mode, close = CLOSINGS[way]
+    shop.open(link, mode)
+    shop.shows(mode)
+    close(shop)
+    assert shop.ends()["status"] == "closed"
+    assert len(shop.context.pages) == 1
+    shop.page.evaluate("link.close()")
+    shop.page.reload()
+    shop.page.wait_for_load_state("networkidle")
+    shop.ends()
+
+
+@pytest.mark.parametrize("mode", ["dialog", "popup"])
+def test_an_end_that_nobody_told_of_goes_before_closing(host: OpenHost, service: Service, mode: str) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, mode)
+    shop.shows(mode)
+    service.end(link, "complete")
+    shop.page.evaluate("link.close()")
+    assert shop.ends()["status"] == "complete"
+
+
+def test_escape_asks_before_it_throws_away_a_session(host: OpenHost, service: Service) -> None:
+    shop = host()
+    shop.open(service.create(), "dialog")
+    shown = shop.shows("dialog")
+    shown.evaluate("say('step', { step: 'otp' })")
+    assert shop.hears("onEvent", count=2)["step"] == "otp"
+    question = shop.page.get_by_role("dialog", name="Leave before it is done?")
+    for stay in ("Escape", "Enter", "Escape"):  # as often as it is asked
+        escape(shop)
+        expect(question).to_be_visible()
+        shop.page.keyboard.press(stay)  # Enter is on "Keep going"
+        expect(question).to_be_hidden()
+    shown.evaluate("say('close')")
+    question.get_by_role("button", name="Leave", exact=True).click()
+    assert shop.ends()["status"] == "closed"
+
+
+def test_a_second_link_closes_the_first(host: OpenHost, service: Service) -> None:
+    shop, first, second = host(), service.create(), service.create()
+    shop.open(first, "dialog")
+    shop.shows("dialog")
+    shop.page.evaluate("url => { options.url = url; document.getElementById('connect').click() }", second)
+    assert shop.ends()["linkId"] in first
+    expect(shop.page.locator("iframe")).to_have_count(1)
+    shop.hears("onReady", count=2)
+    service.end(first, "complete")  # which is no longer for this page to tell
+    service.end(second, "complete")
+    shop.page.frames[-1].evaluate("say('step', { step: 'ended' })")
+    assert shop.ends(count=2) == {"linkId": shop.hears("onReady", count=2)["linkId"], "status": "complete"}
+    assert shop.told[0][1]["linkId"] in first
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "silent"])
+def test_a_frame_that_says_nothing_is_blocked(host: OpenHost, service: Service, refused: bool) -> None:
+    service.refuses_frames, service.silent = refused, not refused
+    shop = host(clock=True)
+    shop.open(service.create(), "dialog")
+    expect(shop.page.get_by_role("status")).to_have_text("One moment")
+    shop.page.clock.run_for(7_500)
+    expect(shop.page.locator("iframe")).to_have_count(1)
+    shop.page.clock.run_for(1_000)
+    assert shop.ends()["status"] == "blocked"
+
+
+def test_auto_redirects_where_it_may_not_embed_and_on_small_screens(host: OpenHost, service: Service) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, "auto")
+    assert shop.shows("dialog").url == link
+    service.refuses_frames = True
+    for shop in (host(), host(viewport=PHONE)):
+        link = service.create()
+        shop.open(link, "auto")
+        shop.page.wait_for_url(link)
+        service.end(link, "complete")
+        shop.page.goto(f"{shop.url}/done")
+        assert shop.ends()["status"] == "complete"
+
+
+def test_a_popup_that_the_browser_blocks_is_told(host: OpenHost, service: Service) -> None:
+    shop = host()
+    options = json.dumps({"url": service.create(), "mode": "popup"})
+    shop.page.add_init_script(
+        f"onload = () => {{ window.options = {options}; document.getElementById('connect').click() }}"
+    )
+    shop.page.reload()  # and nobody has clicked
+    assert shop.ends()["status"] == "blocked"
+
+
+def test_dialog_and_popup_open_in_the_click_that_makes_the_link(host: OpenHost, service: Service) -> None:
+    for mode in ("dialog", "popup"):
+        shop, link = host(), service.create()
+        shop.page.evaluate(
+            "window.options = { get url() { return new Promise((made) => { window.made = made }) } }"
+        )
+        shop.page.evaluate("mode => { options.mode = mode }", mode)
+        shop.page.get_by_role("button", name="Connect").click()
+        assert shop.page.evaluate("link.linkId") is None
+        shop.page.evaluate("url => made(url)", link)
+        assert shop.shows(mode).url == link
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "undefined",
+        "'javascript:alert(1)//link_1?code=clm_1'",
+        "'{service}/link_1'",
+        "'{service}/?code=clm_1'",
+        "'{service}/link_1?code=clm_1'",
+        "'{service}/link_1?' + '{link}'.split('?')[1]",
+        "Promise.reject(new Error())",
+    ],
+)
+@pytest.mark.parametrize("mode", ["dialog", "popup"])
+def test_what_is_no_link_is_invalid(host: OpenHost, service: Service, address: str, mode: str) -> None:
+    shop = host()
+    address = address.replace("{service}", service.url).replace("{link}", service.create())
+    shop.page.evaluate(f"() => {{ window.options = {{ mode: '{mode}', get url() {{ return {address} }} }} }}")
+    shop.page.get_by_role("button", name="Connect").click()
+    assert shop.ends()["status"] == "invalid"
+    expect(shop.page.locator("dialog")).to_have_count(0)
+    assert len(shop.context.pages) == 1
+
+
+FORGED = """([path, linkId]) => {
+  const target = path.split(".").reduce((found, name) => found[name], window);
+  for (const type of ["ready", "step", "size", "close", "complete"])
+    target.postMessage({ latchkey: type, linkId, step: "ended", height: 9999, status: "complete" }, "*");
+}"""
+
+
+def test_messages_of_other_windows_and_origins_move_nothing(host: OpenHost, service: Service) -> None:
+    service.silent = True
+    shop, link = host(), service.create()
+    link_id = service.id(link)
+
+    def open_popup(mode: str) -> Page:
+        with shop.context.expect_page() as opened:
+            shop.open(link, mode)
+        return opened.value
+
+    popup = open_popup("popup")
+    popup.goto(f"{shop.url}/other")  # the right window, and not the service's
+    popup.evaluate(FORGED, ["opener", link_id])
+    with shop.context.expect_page() as opened:
+        shop.page.evaluate("url => { open(url) }", link)
+    stranger = opened.value  # the service's, and not the window that was opened
+    stranger.evaluate(FORGED, ["opener", link_id])
+    shop.page.evaluate(FORGED, ["self", link_id])
+    asked = service.asked
+    shop.page.evaluate("1")
+    assert shop.told == [("pageshow", False)]
+    assert service.asked == asked
+    assert not popup.is_closed()
+
+
+def test_what_the_page_itself_says_decides_nothing(host: OpenHost, service: Service) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, "dialog")
+    shown = shop.shows("dialog")
+    shown.evaluate("say('step', { step: 'ended', status: 'complete' })")
+    shown.evaluate("say('complete', { status: 'complete' })")
+    shop.hears("onEvent", count=2)
+    shop.page.wait_for_load_state("networkidle")
+    service.end(link, "failed", ENDS["failed"])
+    shown.evaluate("say('close')")
+    assert shop.ends()["status"] == "failed"
+
+
+@pytest.mark.parametrize("cut", ["host", "page"])
+def test_a_popup_that_is_cut_off_ends_rightly(host: OpenHost, service: Service, cut: str) -> None:
+    service.isolated = cut == "page"
+    shop, link = host("/isolated" if cut == "host" else "/"), service.create()
+    shop.open(link, "popup")
+    popup = shop.context.pages[-1]
+    popup.wait_for_url(link)
+    shop.page.wait_for_load_state("networkidle")
+    assert [name for name, _ in shop.told] == ["pageshow"]
+    service.end(link, "failed", ENDS["failed"])
+    assert shop.ends() == {"linkId": service.id(link), "status": "failed", "error": ENDS["failed"]}
+
+
+def test_a_popup_that_is_cut_off_and_closed_is_the_callers_to_close(host: OpenHost, service: Service) -> None:
+    shop, link = host("/isolated"), service.create()
+    shop.open(link, "popup")
+    shop.context.pages[-1].close()
+    shop.page.evaluate("link.close()")
+    assert shop.ends()["status"] == "closed"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("status", ["complete", "closed"])
+def test_a_reload_loses_nothing_and_tells_nothing_twice(
+    host: OpenHost, service: Service, mode: str, status: str
+) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, mode)
+    if mode == "redirect":
+        shop.page.wait_for_url(link)
+        shop.page.goto(shop.url + "/done")
+    else:
+        shop.shows(mode)
+        if status == "complete":
+            service.end(link, status)
+        shop.page.reload()
+    assert shop.ends()["status"] == ("closed" if mode == "redirect" else status)
+    shop.page.reload()
+    shop.page.wait_for_load_state("networkidle")
+    shop.ends()
+
+
+@pytest.mark.parametrize("status", ["complete", "closed"])
+def test_who_comes_back_from_the_redirect_is_told_once(host: OpenHost, service: Service, status: str) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, "redirect")
+    shop.page.wait_for_url(link)
+    if status == "complete":
+        service.end(link, status)
+    shop.page.go_back(wait_until="commit")
+    shop.hears("pageshow", count=2)
+    assert shop.told[1] == ("pageshow", True)  # as it was left
+    assert shop.ends()["status"] == status
+
+
+def test_a_page_that_was_left_does_not_tell_what_another_has_told(host: OpenHost, service: Service) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, "redirect")
+    shop.page.wait_for_url(link)
+    service.end(link, "complete")
+    shop.page.goto(f"{shop.url}/done")
+    shop.ends()
+    shop.page.evaluate("history.go(-2)")
+    shop.hears("pageshow", count=3)
+    assert shop.told[-1] == ("pageshow", True)
+    shop.page.wait_for_load_state("networkidle")
+    shop.ends()
+
+
+def test_a_dialog_goes_on_when_its_page_comes_back(host: OpenHost, service: Service) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, "dialog")
+    shop.shows("dialog")
+    shop.page.goto(f"{shop.url}/plain")
+    service.end(link, "expired")
+    shop.page.go_back(wait_until="commit")
+    shop.hears("pageshow", count=2)
+    shop.page.get_by_role("button", name="Close").click()
+    assert shop.ends()["status"] == "expired"
+
+
+@pytest.mark.parametrize("mode", ["dialog", "popup"])
+def test_who_was_offline_is_told_in_the_end(host: OpenHost, service: Service, mode: str) -> None:
+    shop, link = host(), service.create()
+    shop.open(link, mode)
+    shown = shop.shows(mode)
+    shop.context.set_offline(True)
+    service.end(link, "complete")
+    shown.evaluate("say('step', { step: 'ended' })")
+    shop.hears("onEvent", count=2)
+    shop.context.set_offline(False)
+    assert shop.ends()["status"] == "complete"
+
+
+def test_who_comes_back_while_the_service_is_away_is_told_when_it_answers(
+    host: OpenHost, service: Service
+) -> None:
+    shop, link = host(clock=True), service.create()
+    shop.open(link, "redirect")
+    shop.page.wait_for_url(link)
+    service.end(link, "complete")
+    service.away = True
+    shop.page.goto(f"{shop.url}/done")
+    shop.page.clock.run_for(60_000)
+    assert service.asked
+    service.away = False
+    shop.page.clock.run_for(40_000)
+    assert shop.ends()["status"] == "complete"
+
+
+def test_who_leaves_while_the_service_is_away_is_told_all_the_same(host: OpenHost, service: Service) -> None:
+    shop = host(clock=True)
+    shop.open(service.create(), "dialog")
+    shop.shows("dialog")
+    service.away = True
+    shop.page.evaluate("link.close()")
+    expect(shop.page.locator("iframe")).to_have_count(0)
+    shop.page.clock.run_for(8_000)
+    assert shop.ends()["status"] == "closed"
+
+
+def test_the_service_is_asked_seldom(host: OpenHost, service: Service) -> None:
+    shop = host(clock=True)
+    shop.open(service.create(), "dialog")
+    shop.shows("dialog")
+    minute = asked_in_a_minute(shop, service)
+    assert 3 <= minute <= 9
+    service.away = True
+    assert asked_in_a_minute(shop, service) <= 6
+
+
+def asked_in_a_minute(shop: Host, service: Service) -> int:
+    before = service.asked
+    for _ in range(60):
+        shop.page.clock.run_for(1_000)
+        shop.page.wait_for_load_state("networkidle")
+    return service.asked - before
+
+
+def test_what_callbacks_throw_stops_nothing(host: OpenHost, service: Service) -> None:
+    shop, link = host(), service.create()
+    thrown: list[str] = []
+    shop.page.on("pageerror", lambda error: thrown.append(error.message))
+    shop.page.evaluate("window.options = { get onEvent() { return () => { throw Error('theirs') } } }")
+    shop.page.evaluate("url => { options.url = url; options.mode = 'dialog' }", link)
+    shop.page.get_by_role("button", name="Connect").click()
+    shown = shop.shows("dialog")
+    service.end(link, "complete")
+    shown.evaluate("say('step', { step: 'ended' })")
+    assert shop.ends()["status"] == "complete"
+    assert thrown == ["theirs", "theirs"]
+
+
+@pytest.mark.parametrize(
+    "viewport", [SMALLEST, PHONE, {"width": 844, "height": 390}, DESKTOP, WIDEST], ids=str
+)
+def test_a_dialog_is_for_everyone(host: OpenHost, service: Service, viewport: ViewportSize) -> None:
+    shop = host(viewport=viewport)
+    shop.page.evaluate("document.body.style.height = '3000px'")
+    shop.open(service.create(), "dialog", title="Connect T-Mobile")
+    shown = shop.shows("dialog")
+    shown.evaluate("say('size', { height: 700 })")
+    dialog = shop.page.get_by_role("dialog", name="Connect T-Mobile")
+    expect(dialog.locator("iframe")).to_have_css("visibility", "visible")
+    assert shop.page.evaluate("getComputedStyle(document.documentElement).overflow") == "hidden"
+    shop.page.evaluate(AXE)
+    for scheme in SCHEMES:
+        shop.page.emulate_media(color_scheme=scheme)
+        assert violations(shop.page) == []
+    box, frame = dialog.bounding_box(), dialog.locator("iframe").bounding_box()
+    assert box is not None
+    assert frame is not None
+    small = viewport["width"] <= 640 or viewport["height"] <= 480
+    if small:
+        assert (box["x"], box["y"], box["width"], box["height"]) == (
+            0,
+            0,
+            viewport["width"],
+            viewport["height"],
+        )
+    else:
+        assert box["width"] == 496
+        assert frame["height"] == 700
+    assert box["height"] <= viewport["height"]
+    assert frame["y"] + frame["height"] <= box["y"] + box["height"]
+    shop.page.get_by_role("button", name="Close").click()
+    assert shop.page.evaluate("getComputedStyle(document.documentElement).overflow") == "visible"
+
+
+def test_focus_goes_into_the_page_stays_there_and_comes_back(host: OpenHost, service: Service) -> None:
+    shop = host()
+    shop.page.keyboard.press("Tab")
+    shop.page.evaluate("options => { window.options = options }", {"url": service.create(), "mode": "dialog"})
+    shop.page.keyboard.press("Enter")
+    shown = shop.shows("dialog")
+    assert shown.evaluate("document.hasFocus()")
+    focused = set()
+    for _ in range(6):
+        shop.page.keyboard.press("Tab")
+        focused.add(
+            shop.page.evaluate(
+                "document.activeElement.shadowRoot?.activeElement.localName ?? document.activeElement.id"
+            )
+        )
+    assert {"iframe", "button"} <= focused
+    assert "connect" not in focused
+    escape(shop)
+    assert shop.ends()["status"] == "closed"
+    assert shop.page.evaluate("document.activeElement.id") == "connect"
