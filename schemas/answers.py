@@ -138,6 +138,7 @@ class ListedLink(Model):
     external_user_id: str | None
     metadata: dict[str, str] | None
     return_url: Url | None
+    embed_origins: list[str] | None = Field(description="The origins that may show its page in a frame.")
     session_id: SessionId | None
     error: LinkFailure | None
     webhook: WebhookState
@@ -426,6 +427,7 @@ EXAMPLES: dict[type[Model], dict[str, Any]] = {
         "externalUserId": "user_123",
         "metadata": {"plan": "pro"},
         "returnUrl": "https://your-app.com/done?linkId=link_3Jb7sXyQm0KfT4ZpWn8VdC",
+        "embedOrigins": ["https://your-app.com"],
         "sessionId": None,
         "result": None,
         "error": None,

@@ -56,6 +56,7 @@ class CreateLinkRequest(
                 "debug": False,
                 "expiresIn": 14400,
                 "metadata": {"plan": "pro"},
+                "embedOrigins": ["https://your-app.com"],
             }
         ]
     },
@@ -102,6 +103,15 @@ class CreateLinkRequest(
         max_length=50,
         title="Your own data, given back when the link is read and in the webhook",
         description="an object of at most 50 pairs of strings",
+    )
+    embed_origins: list[
+        Annotated[str, Field(description='an origin as browsers write it, such as "https://your-app.com"')]
+    ] = optional(
+        min_length=1,
+        max_length=10,
+        title="Web origins that may show the link's page in a frame, each once. "
+        "With a test key also http://localhost or http://127.0.0.1, any port",
+        description="an array of 1 to 10 origins",
     )
 
 

@@ -1,4 +1,4 @@
-"""GET and HEAD /{linkId}, and the two files by which an App Clip or an app takes the link over.
+"""GET and HEAD /{linkId}; the script by which a page opens it, and the files by which an app takes it over.
 
 Opening the page claims nothing: mail scanners and chat previews open links too. The page claims when its
 user agrees, and goes on with the session's API.
@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 from latchkey import http
 from latchkey.adapters.settings import PageSettings, page_settings, settings
-from latchkey.domain import ids, urls
-from latchkey.domain.catalogue import providers
+from latchkey.domain import colours, ids, urls
+from latchkey.domain.catalogue import Document, providers
 from latchkey.domain.links import OPEN, Link, as_of
 from latchkey.services import read_link
 
@@ -51,16 +51,23 @@ _SCRIPT_TEXTS = {
     for language, texts in _TEXTS.items()
 }
 
-_NOTHING: Mapping[str, str] = {}
+# For pages of other origins: they load it, and their users' browsers keep it.
+_LATCHKEY_JS = Document.of((_HERE / "latchkey.js").read_text("utf-8"))
+_LATCHKEY_JS_HEADERS = {
+    "Content-Type": "text/javascript; charset=utf-8",
+    "Cache-Control": "public, max-age=86400",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 
-# What the page's text and buttons stand on, in a light and in a dark scheme.
-_CARD_LIGHT, _CARD_DARK = "#fffefc", "#1c1f24"
-_BLACK, _WHITE = "#000000", "#ffffff"
-_TEXT, _FILL = 4.5, 1.4  # contrasts, to 1: WCAG's for text; a button's, which a yellow one has on white
+_NOTHING: Mapping[str, str] = {}
 
 
 def _answer(request: http.Request) -> http.Response:
-    """Show the link as it is now, or one of the two files."""
+    """Show the link as it is now, or one of the files."""
+    if request.route == "GET /latchkey.js":
+        return http.unless_current(request, _LATCHKEY_JS, _LATCHKEY_JS_HEADERS)
     link_id = request.path_parameters.get("linkId")
     if link_id is None:
         return http.answer(200, _association(request.route))
@@ -71,7 +78,10 @@ def _answer(request: http.Request) -> http.Response:
     view = _view(link, request.now)
     texts = _TEXTS[_language(request)]
     say = texts["page"]
-    values = {} if link.livemode else {"badge": f'<p class="badge">{escape(say["badge"])}</p>'}
+    # Who may show it in a frame: of an expired link nobody.
+    values = {"origins": "" if view == "expired" else " ".join(link.embed_origins)}
+    if not link.livemode:
+        values["badge"] = f'<p class="badge">{escape(say["badge"])}</p>'
     code = _code(request)
     # Who has the link's id alone, from a returnUrl say, is shown nothing of what it is for.
     if code is None:
@@ -178,22 +188,29 @@ def _html(
     parts = _PARTS[language].copy()
     parts[1::2] = [known.get(name, "") for name in parts[1::2]]
     body = None if request.route.startswith("HEAD") else "".join(parts)
-    sent = {**_HEADERS, "Content-Language": language, "Content-Security-Policy": _policy(nonce), **headers}
+    origins = known.get("origins", "")
+    sent = {
+        **_HEADERS,
+        "Content-Language": language,
+        "Content-Security-Policy": _policy(nonce, origins or "'none'"),
+        # A page that opens this one as a popup is to see it close; no other keeps a hold of it.
+        "Cross-Origin-Opener-Policy": "unsafe-none" if origins else "same-origin",
+        **headers,
+    }
     request.log["view"] = view
     return http.Response(status, body, sent)
 
 
-def _policy(nonce: str) -> str:
+def _policy(nonce: str, framed_by: str) -> str:
     logo = "/".join(page_settings().brand_logo_url.split("/", 3)[:3])  # its origin
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: {logo}; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {framed_by}"
     )
 
 
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
@@ -208,7 +225,7 @@ _HEADERS = {
 def _constants(language: str) -> dict[str, str]:
     """What the deployer's parameters and the language put into every page."""
     config, say = page_settings(), _TEXTS[language]["page"]
-    accents = _accents(config.accent_color)
+    accents = colours.accents(config.accent_color)
     brand, logo, support = map(escape, (config.brand_name, config.brand_logo_url, config.support_address))
     legal = [
         f'<a href="{escape(url)}">{escape(say[name])}</a>'
@@ -228,8 +245,8 @@ def _constants(language: str) -> dict[str, str]:
         "legal": f'<p class="legal">{" · ".join(legal)}</p>' if legal else "",
         "icon": accents["accent_light"][1:],
         **accents,
-        "card_light": _CARD_LIGHT,
-        "card_dark": _CARD_DARK,
+        "card_light": colours.CARD_LIGHT,
+        "card_dark": colours.CARD_DARK,
     }
 
 
@@ -262,42 +279,3 @@ def _association(route: str) -> Any:
         "applinks": {"details": details if config.apple_app_ids else []},
         "appclips": {"apps": config.apple_clip_ids},
     }
-
-
-def _accents(colour: str) -> dict[str, str]:
-    """For each scheme: the colour as it is seen on the card, as a button, and the ink on that button."""
-    found = {}
-    for scheme, card in (("light", _CARD_LIGHT), ("dark", _CARD_DARK)):
-        fill = _apart(colour, card, _FILL)
-        found[f"accent_{scheme}"] = _apart(colour, card, _TEXT)
-        found[f"accent_fill_{scheme}"] = fill
-        found[f"on_accent_{scheme}"] = _ink(fill)
-    return found
-
-
-def _apart(colour: str, ground: str, contrast: float) -> str:
-    """The colour, mixed with the ground's ink until it has so much contrast to the ground."""
-    mixed = colour
-    for step in range(21):
-        pairs = zip(bytes.fromhex(colour[1:]), bytes.fromhex(_ink(ground)[1:]), strict=True)
-        mixed = f"#{bytes(channel + (ink - channel) * step // 20 for channel, ink in pairs).hex()}"
-        if _contrast(mixed, ground) >= contrast:
-            break
-    return mixed
-
-
-def _ink(ground: str) -> str:
-    """Black or white, whichever is read better: on every colour one of them has 4.5 to 1."""
-    return max(_BLACK, _WHITE, key=lambda ink: _contrast(ink, ground))
-
-
-def _contrast(one: str, other: str) -> float:
-    """From 1 to 21, as WCAG 2.2 defines it."""
-    low, high = sorted((_luminance(bytes.fromhex(one[1:])), _luminance(bytes.fromhex(other[1:]))))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _luminance(rgb: bytes) -> float:
-    """Relative luminance, as WCAG 2.2 defines it."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

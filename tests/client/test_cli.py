@@ -171,12 +171,16 @@ def test_the_doctor_finds_what_is_wrong(
 
 
 def test_a_link_is_made_listed_read_and_canceled(latchkey: Command) -> None:
-    (made,) = latchkey.json("links", "create", *READ, "--metadata.plan", "pro", "--expires-in", "2h")
+    origins = ("--embed-origin", "https://a.example", "--embed-origin", "https://b.example")
+    (made,) = latchkey.json(
+        "links", "create", *READ, "--metadata.plan", "pro", "--expires-in", "2h", *origins
+    )
     assert made["expiresAt"] - made["createdAt"] == 7_200_000
     twice = [latchkey("links", "create", *READ, "--idempotency-key", "a") for _ in range(2)]
     assert twice[0] == twice[1]
     (link,) = latchkey.json("links", "get", made["linkId"])
     assert link["metadata"] == {"plan": "pro"}
+    assert link["embedOrigins"] == ["https://a.example", "https://b.example"]
     assert "pending" in latchkey("links", "get", made["linkId"])
     assert latchkey("links", "list", "--limit", "1").splitlines()[0].split()[0] == "linkId"
     assert len(latchkey.json("links", "list", "--limit", "0")) == 2

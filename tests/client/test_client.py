@@ -47,6 +47,7 @@ def test_a_link_is_created_read_listed_and_canceled(client: Latchkey) -> None:
         return_url="myapp://done",
         external_user_id="user 1/&",
         metadata={"plan": "pro"},
+        embed_origins=["https://shop.example"],
         expires_in=60,
         debug=True,
     )
@@ -55,6 +56,7 @@ def test_a_link_is_created_read_listed_and_canceled(client: Latchkey) -> None:
     link = client.links.get(made.link_id)
     assert (link.status, link.metadata, link.operations[0].status) == ("pending", {"plan": "pro"}, "pending")
     assert link.timeline is not None
+    assert link.embed_origins == ["https://shop.example"]
     assert [found.link_id for found in client.links.list(external_user_id="user 1/&")] == [made.link_id]
     assert list(client.links.list(external_user_id="user 1/", status="pending")) == []
     assert client.links.cancel(made.link_id).ended

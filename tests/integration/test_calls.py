@@ -103,7 +103,7 @@ def page(stack: Stack, route: str) -> Act:
     return lambda: open_page(created, method=route.partition(" ")[0])
 
 
-def well_known(route: str) -> Act:
+def page_file(route: str) -> Act:
     return lambda: open_route(sample_event("link_page") | {"routeKey": route, "pathParameters": None})
 
 
@@ -201,12 +201,13 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
     ),
     ("GET /{linkId}", ""): (lambda s: page(s, "GET /{linkId}"), {"GetItem": 1}),
     ("HEAD /{linkId}", ""): (lambda s: page(s, "HEAD /{linkId}"), {"GetItem": 1}),
+    ("GET /latchkey.js", ""): (lambda _: page_file("GET /latchkey.js"), {}),
     ("GET /.well-known/apple-app-site-association", ""): (
-        lambda _: well_known("GET /.well-known/apple-app-site-association"),
+        lambda _: page_file("GET /.well-known/apple-app-site-association"),
         {},
     ),
     ("GET /.well-known/assetlinks.json", ""): (
-        lambda _: well_known("GET /.well-known/assetlinks.json"),
+        lambda _: page_file("GET /.well-known/assetlinks.json"),
         {},
     ),
     ("GET /v1/providers", ""): (providers, {}),

@@ -72,6 +72,16 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
     "webhookUrl not a URL": (founding(webhookUrl="nope"), "webhookUrl", "format"),
     "webhookUrl http": (founding(webhookUrl="http://a.example.com/"), "webhookUrl", "format"),
     "returnUrl not a URL": (founding(returnUrl="nope"), "returnUrl", "format"),
+    "embedOrigins text": (founding(embedOrigins="https://a.example"), "embedOrigins", "type"),
+    "embedOrigins empty": (founding(embedOrigins=[]), "embedOrigins", "range"),
+    "embedOrigins 11": (
+        founding(embedOrigins=[f"https://a{n}.example" for n in range(11)]),
+        "embedOrigins",
+        "range",
+    ),
+    "embedOrigins number": (founding(embedOrigins=[1]), "embedOrigins.0", "type"),
+    "embedOrigins with a path": (founding(embedOrigins=["https://a.example/"]), "embedOrigins.0", "format"),
+    "embedOrigins twice": (founding(embedOrigins=["https://a.example"] * 2), "embedOrigins.1", "range"),
     # unknown things
     "unknown field": (founding() | {"webhookURL": "https://a.example.com"}, "webhookURL", "unknown_field"),
     "unknown operation field": (
@@ -204,6 +214,7 @@ def test_all_issues_are_reported_at_once(stack: Stack) -> None:
         "expiresIn": 0,
         "webhookUrl": "x",
         "returnUrl": "x",
+        "embedOrigins": ["https://a.example", "*"],
         "debugg": True,
     }
     body["operations"][0] = READ | {"resource": "paymentMehtod"}
@@ -214,6 +225,7 @@ def test_all_issues_are_reported_at_once(stack: Stack) -> None:
         "expiresIn",
         "webhookUrl",
         "returnUrl",
+        "embedOrigins.1",
         "debugg",
     }
 
@@ -386,6 +398,23 @@ def test_a_test_link_may_lead_back_to_the_developers_own_machine(
     live = stack.new_key(livemode=True)
     assert list(refused(stack.create(founding(returnUrl=url), key=live))) == ["returnUrl"]
     assert list(refused(stack.create(founding(returnUrl="http://example.com/")))) == ["returnUrl"]
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:8080", "http://localhost"])
+def test_a_test_link_may_be_framed_on_the_developers_own_machine(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    origins = ["https://your-app.com", origin]
+    link = stack.create(founding(embedOrigins=origins)).json
+    assert "embedOrigins" not in link
+    assert stack.get(link["linkId"]).json["embedOrigins"] == origins
+    assert stack.page().json["links"][0]["embedOrigins"] == origins
+    assert stack.stored(link["linkId"]).embed_origins == tuple(origins)
+    monkeypatch.setenv("LIVE_CONNECTORS", "tmobile=arn:aws:lambda:y")
+    stack.forget_settings()
+    live = stack.new_key(livemode=True)
+    assert list(refused(stack.create(founding(embedOrigins=origins), key=live))) == ["embedOrigins.1"]
+    assert list(refused(stack.create(founding(embedOrigins=["http://your-app.com"])))) == ["embedOrigins.0"]
 
 
 def test_checks_come_in_the_order_401_415_413_400_422(stack: Stack) -> None:

@@ -43,6 +43,7 @@ def longest() -> Link:
         debug=True,
         webhook_url=2048 * "x",
         return_url=(2048 + 40) * "x",
+        embed_origins=10 * ("https://" + 253 * "x" + ":65535",),
         external_user_id=256 * WIDE,
         metadata={38 * WIDE + f"{n:02}": 500 * WIDE for n in range(50)},
         fingerprint=32 * b"x",

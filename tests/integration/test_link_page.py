@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import zxingcpp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from functions.link_page import app
 from latchkey.adapters import aws, settings, store
@@ -25,7 +23,8 @@ HOSTILE = "<script>alert(1)</script>\"'&{{nonce}} \u202e" + "w" * 20
 
 def invoke(event: dict[str, Any]) -> Answer:
     raw = app.lambda_handler(event, None)
-    assert raw["headers"]["Cache-Control"] == "no-store"
+    kept = "public, max-age=86400" if event["routeKey"] == "GET /latchkey.js" else "no-store"
+    assert raw["headers"]["Cache-Control"] == kept
     return Answer(raw["statusCode"], raw["headers"], raw.get("body", ""))
 
 
@@ -204,6 +203,59 @@ def test_a_browser_may_do_no_more_than_the_page_needs(stack: Stack, monkeypatch:
     assert "camera=()" in answer.headers["Permissions-Policy"]
 
 
+def framed_by(answer: Answer) -> str:
+    """Who may show the page in a frame, by its policy."""
+    return answer.headers["Content-Security-Policy"].partition("frame-ancestors ")[2]
+
+
+def test_the_links_origins_alone_may_frame_its_page_and_keep_hold_of_its_popup(stack: Stack) -> None:
+    origins = ["https://shop.example", "http://localhost:3000"]
+    link = stack.create(founding(embedOrigins=origins)).json
+    for act in (lambda: None, lambda: stack.claim(link["claimCode"]), lambda: stack.cancel(link["linkId"])):
+        act()
+        # After the claim the address has no code.
+        for answer in (page(link), page(link, code=""), page(link, method="HEAD")):
+            assert framed_by(answer) == "https://shop.example http://localhost:3000"
+            assert answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+        assert 'data-origins="https://shop.example http://localhost:3000"' in page(link).text
+    assert framed_by(page(stack.create(founding()).json)) == "'none'"
+
+
+def test_nobody_frames_an_expired_or_unknown_link(stack: Stack) -> None:
+    link = stack.create(founding(embedOrigins=["https://shop.example"])).json
+    stack.now = link["expiresAt"]
+    for answer in (page(link), page({"linkId": "link_" + "0" * 22, "claimCode": ""})):
+        assert framed_by(answer) == "'none'"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert 'data-origins=""' in answer.text
+
+
+def script(**headers: str) -> Answer:
+    event = sample_event("link_page") | {"routeKey": "GET /latchkey.js", "pathParameters": None}
+    event["headers"] |= headers
+    return invoke(event)
+
+
+def test_any_page_may_load_the_script_and_keep_it_for_a_day(
+    stack: Stack,  # noqa: ARG001 # its environment
+) -> None:
+    answer = script()
+    assert (answer.status, answer.text) == (200, (Path(app.__file__).parent / "latchkey.js").read_text())
+    wanted = {
+        "Content-Type": "text/javascript; charset=utf-8",
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    assert wanted.items() <= answer.headers.items()
+    etag = answer.headers["ETag"]
+    assert re.fullmatch('"[0-9a-f]{32}"', etag)
+    again = script(**{"if-none-match": f"W/{etag}"})
+    assert (again.status, again.text) == (304, "")
+    assert (wanted | {"ETag": etag}).items() <= again.headers.items()
+    assert script(**{"if-none-match": '"other"'}).status == 200
+
+
 def test_a_hostile_name_stays_text(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     set_page(monkeypatch, BRAND_NAME=HOSTILE)
     real = catalogue.providers()
@@ -271,35 +323,6 @@ def test_the_log_names_the_link_and_never_its_code(stack: Stack, output: Output)
     assert output.lines[-1].items() >= {"view": "consent", "linkId": link["linkId"], "status": 200}.items()
     page({"linkId": link["claimCode"], "claimCode": ""})
     assert link["claimCode"] not in output.text
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted(app._luminance(bytes.fromhex(colour[1:])) for colour in (one, other))
-    return (high + 0.05) / (low + 0.05)
-
-
-@given(st.integers(0, 0xFFFFFF).map("#{:06x}".format))
-def test_any_accent_colour_is_readable_on_the_card_and_under_a_buttons_text(colour: str) -> None:
-    accents = app._accents(colour)
-    for scheme, card in (("light", app._CARD_LIGHT), ("dark", app._CARD_DARK)):
-        assert contrast(accents[f"accent_{scheme}"], card) >= 4.5
-        assert contrast(accents[f"accent_fill_{scheme}"], card) >= 1.4
-        assert contrast(accents[f"on_accent_{scheme}"], accents[f"accent_fill_{scheme}"]) >= 4.5
-
-
-@pytest.mark.parametrize(
-    ("colour", "ink"),
-    [("#ffcc00", "#000000"), ("#00ffff", "#000000"), ("#e20074", "#ffffff"), ("#1f6f64", "#ffffff")],
-)
-def test_a_button_has_the_accent_itself_and_the_ink_that_goes_with_it(colour: str, ink: str) -> None:
-    accents = app._accents(colour)
-    for scheme in ("light", "dark"):
-        fill = accents[f"accent_fill_{scheme}"]
-        assert (
-            fill == colour
-            or contrast(colour, {"light": app._CARD_LIGHT, "dark": app._CARD_DARK}[scheme]) < 1.4
-        )
-        assert accents[f"on_accent_{scheme}"] == ink
 
 
 def test_the_deployers_legal_pages_stand_at_the_consent_and_in_the_footer(

@@ -18,6 +18,7 @@ PUBLIC = {
     "GET /openapi.json",
     "GET /{linkId}",
     "HEAD /{linkId}",
+    "GET /latchkey.js",
     "GET /.well-known/apple-app-site-association",
     "GET /.well-known/assetlinks.json",
 }
@@ -40,6 +41,7 @@ def test_a_pending_link_reads_back_with_every_field(stack: Stack) -> None:
         "externalUserId": "user_123",
         "metadata": {"a": "b"},
         "returnUrl": created["returnUrl"],
+        "embedOrigins": None,
         "sessionId": None,
         "result": None,
         "error": None,

@@ -243,6 +243,7 @@ def test_the_routes_are_the_published_ones() -> None:
         "GET /v1/test/outcomes",
         "GET /{linkId}",
         "HEAD /{linkId}",
+        "GET /latchkey.js",
         "GET /.well-known/apple-app-site-association",
         "GET /.well-known/assetlinks.json",
         "POST /link/claim",

@@ -19,6 +19,7 @@ from latchkey.domain.urls import (
     InvalidUrl,
     WebhookUrl,
     add_link_id,
+    check_origin,
     check_return_url,
     is_public_address,
     parse_webhook_url,
@@ -653,6 +654,126 @@ def test_link_id_is_there_once_and_all_else_stays(base: str, pairs: list[str], f
     assert names.count("linkId") == 1
 
 
+# --- embedOrigins --------------------------------------------------------------------------------
+
+NOT_AN_ORIGIN = (
+    'must be one origin as browsers write it, such as "https://your-app.com": https, in lower case, without '
+    "path, default port, user name or wildcard"
+)
+# What `new URL(text).origin` gives back as it is; a test in a browser holds the list to that.
+ORIGINS = [
+    *("https://your-app.com", "https://localhost", "https://localhost:3000", "https://a.b.your-app.com:8443"),
+    *("https://xn--bcher-kva.example", "https://your-app.com:80", "https://8.8.8.8", "https://10.0.0.1:1"),
+    *("https://[::1]", "https://[2606:4700:4700::1111]:65535", "https://[::ffff:808:808]", "https://[::]"),
+    *("https://[::808:808]", "https://[2001:db8:0:1:1:1:1:1]", "https://[2001:0:0:1::1]"),
+]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_an_origin_is_an_https_host_and_port(origin: str) -> None:
+    assert refusal(check_origin, origin, allow_loopback=False) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("", "*", "null", "your-app.com", "https://", "https:your-app.com", "//your-app.com"),
+        *("http://your-app.com", "wss://your-app.com", "myapp://callback", "file://", "data:,x"),
+        *(
+            "https://*.your-app.com",
+            "https://*",
+            "https://your-app.com:*",
+            "https://your-app.com https://b.example",
+        ),
+        *(
+            "https://your-app.com/",
+            "https://your-app.com/a",
+            "https://your-app.com?",
+            "https://your-app.com#",
+        ),
+        *(
+            "HTTPS://your-app.com",
+            "https://Your-App.com",
+            "https://[2606::ABCD]",
+            "https://XN--bcher-kva.example",
+        ),
+        *("https://bücher.example", "https://your-app.com.", "https://your-app。com"),
+        *("https://your-app.com:443", "https://your-app.com:0443", "https://your-app.com:08443"),
+        *("https://your-app.com:", "https://your-app.com:0", "https://your-app.com:65536"),
+        *("https://user@your-app.com", "https://user:pw@your-app.com", "https://@your-app.com"),
+        *("https://127.1", "https://0x7f.0.0.1", "https://010.0.0.1", "https://1", "https://256.0.0.1"),
+        *(
+            "https://[0:0:0:0:0:0:0:1]",
+            "https://[::ffff:8.8.8.8]",
+            "https://[::8.8.8.8]",
+            "https://[fe80::1%25eth0]",
+        ),
+        *(
+            "https://[2001:0db8::1]",
+            "https://[2001:db8::1:1:1:1:1]",
+            "https://[2001::1:0:0:0:1]",
+            "https://::1",
+        ),
+        *(
+            " https://your-app.com",
+            "https://your-app.com\n",
+            "https://your-app.com;script-src *",
+            "https://a,b",
+        ),
+    ],
+)
+def test_an_origin_is_as_browsers_write_it(origin: str) -> None:
+    assert refusal(check_origin, origin, allow_loopback=True) == NOT_AN_ORIGIN
+
+
+@pytest.mark.parametrize("origin", ["http://localhost", "http://localhost:3000", "http://127.0.0.1:65535"])
+def test_the_developers_own_machine_is_an_origin_in_test_mode_alone(origin: str) -> None:
+    assert refusal(check_origin, origin, allow_loopback=True) is None
+    assert refusal(check_origin, origin, allow_loopback=False) == NOT_AN_ORIGIN
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://localhost:80", "http://LOCALHOST:3000", "http://localhost/", "http://me@localhost:3000"),
+        *("http://127.0.0.2", "http://127.1", "http://[::1]:3000", "http://a.localhost", "http://localhost."),
+    ],
+)
+def test_no_other_http_origin_is_the_developers_own_machine(origin: str) -> None:
+    assert refusal(check_origin, origin, allow_loopback=True) == NOT_AN_ORIGIN
+
+
+def written(groups: list[int]) -> str:
+    """An IPv6 address as the URL standard has it written: the first longest run of zeros is cut out."""
+    texts = [f"{group:x}" for group in groups]
+    runs = [(n, at) for at in range(8) for n in range(2, 9 - at) if not any(groups[at : at + n])]
+    if not runs:
+        return f"[{':'.join(texts)}]"
+    n, at = max(runs, key=lambda run: (run[0], -run[1]))
+    return f"[{':'.join(texts[:at])}::{':'.join(texts[at + n :])}]"
+
+
+GROUPS = st.lists(st.sampled_from([0, 0, 0, 1, 0xAB, 0xFFFF]), min_size=8, max_size=8)
+NAMES = st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True), max_size=3)
+HOSTS = (
+    NAMES.map(lambda names: ".".join([*names, "example"]))
+    | st.ip_addresses(v=4).map(str)
+    | GROUPS.map(written)
+)
+PORTS = st.just("") | st.integers(1, 65535).filter(lambda port: port != 443).map(":{}".format)
+
+
+@settings(max_examples=200, deadline=None)
+@given(host=HOSTS, port=PORTS, data=st.data())
+def test_an_origin_has_one_spelling(host: str, port: str, data: st.DataObject) -> None:
+    origin = f"https://{host}{port}"
+    check_origin(origin, allow_loopback=False)
+    at = data.draw(st.integers(0, len(origin)))
+    more = data.draw(st.sampled_from([*"/?#@*\\ \tAÉ%;,", "%41", "\u00ad", "。"]))
+    for other in (origin[:at] + more + origin[at:], origin.upper(), origin.replace("https", "http")):
+        assert refusal(check_origin, other, allow_loopback=False) == NOT_AN_ORIGIN
+
+
 # --- hostile text --------------------------------------------------------------------------------
 
 PIECES = st.sampled_from(
@@ -708,6 +829,7 @@ HOSTILE = (
 def test_any_text_is_accepted_or_refused_in_our_words(url: str, allow_loopback: bool) -> None:
     assert refusal(webhook, url, allow_loopback=allow_loopback) in {None, *MESSAGES}
     assert refusal(check_return_url, url, allow_loopback=False) in {None, *MESSAGES}
+    assert refusal(check_origin, url, allow_loopback=allow_loopback) in {None, NOT_AN_ORIGIN}
 
 
 NEARLY_VALID = st.builds(

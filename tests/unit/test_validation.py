@@ -105,6 +105,8 @@ MANY = {f"key{n}": "value" for n in range(50)}
         {"debug": True},
         {"expiresIn": 1},
         {"expiresIn": 7_776_000},
+        {"embedOrigins": [f"https://a{n}.example" for n in range(10)]},
+        {"embedOrigins": ["https://[2606:4700::1111]:8443", "http://localhost:3000", "http://127.0.0.1"]},
         {"metadata": {}},
         {"metadata": MANY},
         {"metadata": {"k" * 40: "v" * 500, "k": ""}},
@@ -143,11 +145,18 @@ RESOURCES = 'must be "paymentMethod" or "mobileBillingStatement"'
 ACTIONS = 'must be "read" or "write"'
 HTTPS = "must be a public https URL of at most 2048 characters"
 RETURN = 'must be an https URL or a custom app scheme such as "myapp://callback", of at most 2048 characters'
+ORIGINS = "must be an array of 1 to 10 origins"
+ORIGIN = 'must be an origin as browsers write it, such as "https://your-app.com"'
+NOT_AN_ORIGIN = (
+    'must be one origin as browsers write it, such as "https://your-app.com": https, in lower case, without '
+    "path, default port, user name or wildcard"
+)
 ZIP = "must be a US ZIP code: 12345 or 12345-6789"
 # What a case starts from, where that is not the founding example.
 BILLING = {"operations.0": {"resource": "mobileBillingStatement", "action": "read", "arguments": {}}}
 NONE_TAKEN: dict[str, Any] = {"operations.0.arguments": {}}
 METADATA: dict[str, Any] = {"metadata": {}}
+EMBEDDED = {"embedOrigins": ["https://a.example", "https://b.example"]}
 WITH_ADDRESS = {f"{WRITE}.billingAddress": ADDRESS}
 
 # Start, path, value there, message, code.
@@ -198,6 +207,10 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "metadata", None, PAIRS + NO_NULL, "type"),
     (METADATA, "metadata.plan", 1, VALUE, "type"),
     (METADATA, "metadata.plan", None, VALUE + NO_NULL, "type"),
+    ({}, "embedOrigins", {}, ORIGINS, "type"),
+    ({}, "embedOrigins", None, ORIGINS + NO_NULL, "type"),
+    (EMBEDDED, "embedOrigins.0", None, ORIGIN, "type"),
+    (EMBEDDED, "embedOrigins.1", 7, ORIGIN, "type"),
     # expiresIn is not a positive integer, or it is above the most.
     ({}, "expiresIn", 0, SECONDS, "range"),
     ({}, "expiresIn", -1, SECONDS, "range"),
@@ -223,6 +236,9 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     (METADATA, "metadata.", "value", "must be named with 1 to 40 characters", "range"),
     ({}, "webhookUrl", "https://your-app.com/" + "x" * (2048 - 20), HTTPS, "range"),
     ({}, "returnUrl", "myapp:" + "x" * (2048 - 5), RETURN, "range"),
+    ({}, "embedOrigins", [], ORIGINS, "range"),
+    ({}, "embedOrigins", ["x"] * 100_000, ORIGINS, "range"),
+    (EMBEDDED, "embedOrigins.1", "https://a.example", "must be given once", "range"),
     # Unknown fields, with the one that may have been meant.
     ({}, "webhookURL", "https://a.b", f'{UNKNOWN}; did you mean "webhookUrl"?', "unknown_field"),
     ({}, "frobnicate", 1, UNKNOWN, "unknown_field"),
@@ -248,6 +264,7 @@ REFUSED: list[tuple[dict[str, Any], str, Any, str, str]] = [
     ({}, "webhookUrl", "", "must be a valid URL", "format"),
     ({}, "webhookUrl", "your-app.com/webhooks", "must be a valid URL", "format"),
     ({}, "returnUrl", "", "must be a valid URL", "format"),
+    (EMBEDDED, "embedOrigins.1", "https://b.example/", NOT_AN_ORIGIN, "format"),
     # Arguments that do not fit the operation's schema.
     ({}, f"{WRITE}.cvv", ABSENT, "is required", "required"),
     ({}, f"{WRITE}.cvc", "123", f'{UNKNOWN}; did you mean "cvv"?', "unknown_field"),
@@ -474,7 +491,7 @@ def test_the_nearest_close_choice_is_suggested(word: str) -> None:
 CANARY = "canary-5105105105105100"
 FIELDS = (
     "integrationId operations resource action arguments webhookUrl returnUrl externalUserId debug expiresIn "
-    "metadata cardNumber cvv billingAddress state limit"
+    "metadata embedOrigins cardNumber cvv billingAddress state limit"
 )
 NAMES = st.sampled_from(FIELDS.split()) | st.text(max_size=3)
 NUMBERS = st.sampled_from([0, -1, 60, 1.5, NAN, 10**400, 5105105105105100])
@@ -492,7 +509,9 @@ OPERATIONS = st.fixed_dictionaries(
 )
 BODY = st.fixed_dictionaries(
     {"integrationId": st.sampled_from(["tmobile", "ubereats"]), "operations": st.lists(OPERATIONS) | JSON},
-    optional=dict.fromkeys(("webhookUrl", "returnUrl", "expiresIn", "metadata", "debug"), JSON),
+    optional=dict.fromkeys(
+        ("webhookUrl", "returnUrl", "expiresIn", "metadata", "debug", "embedOrigins"), JSON
+    ),
 )
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latchkey import __version__
 from latchkey.adapters import aws, telemetry
@@ -22,6 +22,9 @@ from latchkey.domain.errors import (
 )
 from latchkey.domain.links import Link
 from latchkey.services import authenticate, read_link
+
+if TYPE_CHECKING:
+    from latchkey.domain.catalogue import Document
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     # What is imported when it is first needed is in no snapshot, and would make each start as slow as before.
@@ -49,6 +52,22 @@ class Response:
 def answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(status, _json(content), headers or {})
+
+
+def unless_current(request: "Request", document: "Document", headers: dict[str, str]) -> Response:
+    """The document with these headers, or 304 if the client's copy is the current one."""
+    headers = headers | {"ETag": document.etag}
+    if _is_current(request.header("if-none-match"), document.etag):
+        return Response(304, None, headers)
+    return Response(200, document.body, headers)
+
+
+def _is_current(if_none_match: str | None, etag: str) -> bool:
+    """Compare as RFC 9110 (13.1.2) says: a list, weakly, `*` for any. Our tags hold no comma."""
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or tags == ["*"]
 
 
 # Headers of an answer that a request with the same Idempotency-Key got before.

@@ -144,6 +144,7 @@ def _link_row(link: Link) -> dict[str, Any]:
 
 _PARTS: dict[str, Callable[[Any], Any]] = {
     "operations": lambda rows: tuple(_made_of(Operation, row) for row in rows),
+    "embedOrigins": tuple,
     "session": lambda row: _made_of(Session, row),
     "error": lambda row: _made_of(Failure, row),
     "event": lambda row: _made_of(Sealed, row),

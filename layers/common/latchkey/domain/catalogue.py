@@ -34,6 +34,11 @@ class Document(NamedTuple):
     body: str
     etag: str
 
+    @staticmethod
+    def of(body: str) -> "Document":
+        """The document with this body."""
+        return Document(body, f'"{sha256(body.encode()).hexdigest()[:32]}"')
+
 
 @cache
 def providers() -> Mapping[str, Provider]:
@@ -119,5 +124,4 @@ def _on_the_wire(provider: Provider) -> dict[str, Any]:
 
 
 def _document(content: dict[str, Any]) -> Document:
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return Document(body, f'"{sha256(body.encode()).hexdigest()[:32]}"')
+    return Document.of(json.dumps(content, ensure_ascii=False, separators=(",", ":")))

@@ -113,6 +113,7 @@ class Link:
     debug: bool = False
     webhook_url: str | None = None
     return_url: str | None = None
+    embed_origins: tuple[str, ...] = ()  # that may show its page in a frame
     external_user_id: str | None = None
     metadata: dict[str, str] | None = None
     fingerprint: bytes | None = None  # keyed digest of the body that an Idempotency-Key came with

@@ -1,10 +1,11 @@
-"""URL rules: where a webhook may be sent, and where a user may be sent back to.
+"""URL rules: where a webhook may be sent, where a user may be sent back to, and who may show a link's page.
 
 Libraries disagree on hostile URLs (`https://127.1.1.1\\@example.com`, `https://%31%32%37.0.0.1`), and a
 resolver takes `0x7f.1` for 127.0.0.1. So a URL is read here, once, by a grammar that gives it one meaning,
 and whoever connects uses the parts that were checked.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
@@ -22,7 +23,12 @@ _PART = _AUTHORITY | frozenset("/?%")
 _NOT_A_URL = "must be a valid URL"
 _BAD_HOST = "must have a valid host name or address"
 _USER_INFO = "must not contain a user name or password"
+_NOT_AN_ORIGIN = (
+    'must be one origin as browsers write it, such as "https://your-app.com": https, in lower case, without '
+    "path, default port, user name or wildcard"
+)
 
+_LOOPBACK = ("localhost", "127.0.0.1")  # the developer's own machine
 _NOT_PUBLIC_NAMES = (
     ".localhost",  # RFC 6761, as are test and invalid
     ".test",
@@ -115,7 +121,7 @@ def check_return_url(url: str, allow_loopback: bool) -> None:
     scheme, authority, _, _ = _split(url)
     if scheme == "https" or (scheme == "http" and allow_loopback):
         host, _ = _host_and_port(authority)
-        if scheme == "https" or host in ("localhost", "127.0.0.1"):
+        if scheme == "https" or host in _LOOPBACK:
             return
     if scheme in _REFUSED_SCHEMES or scheme.startswith(_REFUSED_SCHEME_PREFIXES):
         raise InvalidUrl("must start with https:// or your app's own scheme, such as myapp://")
@@ -123,6 +129,20 @@ def check_return_url(url: str, allow_loopback: bool) -> None:
         raise InvalidUrl(_USER_INFO)
     if len(url) == len(f"{scheme}:") or not _PART.issuperset(authority or ""):
         raise InvalidUrl(_NOT_A_URL)
+
+
+def check_origin(origin: str, allow_loopback: bool) -> None:
+    """Raise InvalidUrl unless it is an https origin, letter for letter as browsers write it.
+
+    `allow_loopback` also lets http to localhost and 127.0.0.1 through, any port.
+    """
+    with suppress(InvalidUrl):
+        scheme, authority, _, _ = _split(origin)
+        host, port = _host_and_port(authority)
+        loopback = allow_loopback and host in _LOOPBACK
+        if origin == _origin(scheme, host, port) and (scheme == "https" or (scheme == "http" and loopback)):
+            return
+    raise InvalidUrl(_NOT_AN_ORIGIN)
 
 
 def add_link_id(return_url: str, link_id: str) -> str:
@@ -197,6 +217,18 @@ def _host_and_port(authority: str | None) -> tuple[str, int | None]:
     if not port or len(port) > 5 or not _DIGITS.issuperset(port) or not 0 < int(port) < 65536:
         raise InvalidUrl(_NOT_A_URL)
     return _host(host), int(port)
+
+
+def _origin(scheme: str, host: str, port: int | None) -> str:
+    """How a browser writes the origin of a URL (WHATWG's URL and HTML standards)."""
+    if ":" in host:
+        before, _, last = host.rpartition(":")
+        if "." in last:  # the last 32 bits, which the standard writes as all others
+            high, low = divmod(int.from_bytes(inet_pton(AF_INET, last)), 1 << 16)
+            host = f"{before}:{high:x}:{low:x}"
+        host = f"[{host}]"
+    default = {"https": 443, "http": 80}.get(scheme)
+    return f"{scheme}://{host}" + ("" if port in (None, default) else f":{port}")
 
 
 def _host(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latchkey.domain.catalogue import SCHEMAS, Operation, providers, read_schema
 from latchkey.domain.errors import Issue
-from latchkey.domain.urls import InvalidUrl, check_return_url, parse_webhook_url
+from latchkey.domain.urls import InvalidUrl, check_origin, check_return_url, parse_webhook_url
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -66,8 +66,8 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
         """The member of `holder` that the path ends in; None when it is absent or already refused."""
         return None if path in refused else holder.get(path.rpartition(".")[2])
 
-    def judge_url(path: str, check: Callable[[str], object]) -> None:
-        if (url := accepted(path, body)) is not None:
+    def judge_url(path: str, url: str | None, check: Callable[[str], object]) -> None:
+        if url is not None and path not in refused:
             try:
                 check(url)
             except InvalidUrl as invalid:
@@ -102,8 +102,18 @@ def create_link_issues(body: dict[str, Any], rules: Rules) -> list[Issue]:
                     arguments = _arguments_validator(provider.id, resource, action)
                     issues += schema_issues(arguments, given, f"{at}.arguments")
 
-    judge_url("webhookUrl", lambda url: parse_webhook_url(url, rules.webhook_ports, rules.allow_loopback))
-    judge_url("returnUrl", lambda url: check_return_url(url, allow_loopback=not rules.livemode))
+    webhook, back = body.get("webhookUrl"), body.get("returnUrl")
+    judge_url(
+        "webhookUrl", webhook, lambda u: parse_webhook_url(u, rules.webhook_ports, rules.allow_loopback)
+    )
+    judge_url("returnUrl", back, lambda u: check_return_url(u, allow_loopback=not rules.livemode))
+    origins = accepted("embedOrigins", body) or ()
+    for index, origin in enumerate(origins):
+        at = f"embedOrigins.{index}"
+        if origin in origins[:index] and at not in refused:
+            issues.append(Issue(at, "must be given once", "range"))
+        else:
+            judge_url(at, origin, lambda u: check_origin(u, allow_loopback=not rules.livemode))
     if len(issues) > MAX_ISSUES:
         unlisted = len(issues) - MAX_ISSUES + 1
         issues[MAX_ISSUES - 1 :] = [Issue("", f"has {unlisted} more issues that are not listed", "range")]

@@ -73,6 +73,7 @@ def link_view(stored: Link, now: int) -> dict[str, Any]:
         "externalUserId": link.external_user_id,
         "metadata": link.metadata,
         "returnUrl": link.return_url,
+        "embedOrigins": list(link.embed_origins) or None,
         "sessionId": None if link.session is None else ids.session_id(link.link_id),
         "error": error_view(link.error),
         "webhook": webhook_view(link),

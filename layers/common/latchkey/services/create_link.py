@@ -46,6 +46,7 @@ def create_link(
         debug=body.get("debug", False),
         webhook_url=body.get("webhookUrl"),
         return_url=None if return_url is None else urls.add_link_id(return_url, link_id),
+        embed_origins=tuple(body.get("embedOrigins", ())),
         external_user_id=body.get("externalUserId"),
         metadata=body.get("metadata"),
         fingerprint=fingerprint,
