@@ -13,25 +13,25 @@
 
   // --- What this browser remembers of this link ---------------------------------------------------
   // The session goes on in any tab of it until it ends; then this tab alone can still show how. Where storage
-  // is refused, full or cleared, the document remembers, until it is left.
+  // is refused, as in another site's frame, full or cleared, this entry of the tab's history remembers.
   const linkId = location.pathname.split("/").pop();
-  const memory = new Map();
   const store = (kind, name, value) => {
     try {
       if (value === null) window[kind].removeItem(`${linkId} ${name}`);
       else window[kind].setItem(`${linkId} ${name}`, value);
-    } catch { /* it is in memory */ }
+    } catch { /* it is in the history */ }
   };
   const stored = (kind, name) => {
     try { return window[kind].getItem(`${linkId} ${name}`); } catch { return null; }
   };
-  const recall = (name) => memory.get(name) || stored("sessionStorage", name) || stored("localStorage", name);
+  const memory = () => history.state || {};
+  const recall = (name) => memory()[name] || stored("sessionStorage", name) || stored("localStorage", name);
   const remember = (name, value, kind = "localStorage") => {
-    memory.set(name, value);
+    history.replaceState({ ...memory(), [name]: value }, "");
     store("localStorage", name, kind === "localStorage" ? value : null);
     store("sessionStorage", name, kind === "sessionStorage" ? value : null);
   };
-  const leaveCode = () => { if (location.search) history.replaceState(null, "", location.pathname); };
+  const leaveCode = () => { if (location.search) history.replaceState(memory(), "", location.pathname); };
 
   // --- Requests -------------------------------------------------------------------------------------
   const { code } = body.dataset; // the server has found it in the address, and it opens this link
@@ -71,15 +71,52 @@
   const isStatus = (value) => value.linkId === linkId && typeof value.status === "string";
   const notice = (text) => { if ($("notice").textContent !== text) $("notice").textContent = text; };
 
+  // --- The page that shows this one -----------------------------------------------------------------
+  // Whoever shows this page in a frame or popup, and says hello from one of the link's origins, is told how far the
+  // user is: nothing that is secret, nothing that decides. A frame is left by its host alone.
+  const framed = parent !== window;
+  const origins = body.dataset.origins.split(" ").filter(Boolean);
+  const root = document.documentElement;
+  let host = null; // its window and origin
+  let told = ""; // the step that it knows
+  const tell = (type, more) => { if (host) host.source.postMessage({ latchkey: type, linkId, ...more }, host.origin); };
+  const height = () => Math.ceil(root.getBoundingClientRect().height);
+  const STEPS = { consent: "consent", working: "working", elsewhere: "wait", away: "working" };
+  const step = () => STEPS[body.dataset.view] || (body.dataset.view === "ask" ? body.dataset.asks : "ended");
+  const tellStep = () => {
+    if (told === step()) return;
+    told = step();
+    tell("step", { step: told });
+  };
+  addEventListener("message", ({ source, origin, data }) => {
+    if (source !== (framed ? parent : opener) || !origins.includes(origin) || !data || data.latchkey !== "hello") return;
+    host = { source, origin };
+    root.dataset.host = "";
+    told = step();
+    tell("ready", { step: told, height: height() });
+  });
+  $("leave").onclick = () => tell("close");
+  if (framed) {
+    root.dataset.framed = "";
+    // These pages would take this one's place, and many may not be shown in a frame.
+    document.querySelectorAll("a[href^=https]:not(#back)").forEach((link) => { link.target = "_blank"; });
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.isComposing && !$("sure").open) tell("close");
+    });
+    new ResizeObserver(() => tell("size", { height: height() })).observe(root);
+  }
+
   // --- Views ----------------------------------------------------------------------------------------
   const show = (view, title) => {
     const heading = $(view).querySelector("h1");
     if (title) heading.textContent = title;
     document.title = `${heading.textContent} – ${body.dataset.brand}`;
-    if (body.dataset.view === view) return;
-    body.dataset.view = view;
-    heading.focus();
-    scrollTo(0, 0);
+    if (body.dataset.view !== view) {
+      body.dataset.view = view;
+      heading.focus();
+      scrollTo(0, 0);
+    }
+    tellStep();
   };
   const element = (name, attributes, ...children) => {
     const made = document.createElement(name);
@@ -135,12 +172,17 @@
     remember("returned", "yes", "sessionStorage");
   };
   const goBack = () => {
-    if (!WEB.test($("back").href) || recall("returned") || leaving) return;
+    if (!(host || (WEB.test($("back").href) && !framed)) || recall("returned") || leaving) return;
     $("soon").hidden = false;
-    leaving = setTimeout(() => { stay(); location.assign($("back").href); }, 4000);
+    leaving = setTimeout(() => {
+      stay();
+      if (host) tell("close");
+      else location.assign($("back").href);
+    }, 4000);
     $("back").addEventListener("click", stay);
+    $("leave").addEventListener("click", stay);
     addEventListener("pagehide", stay);
-    $("stay").onclick = () => { stay(); $("back").focus(); };
+    $("stay").onclick = () => { stay(); $(host ? "leave" : "back").focus(); };
   };
 
   // --- The session ----------------------------------------------------------------------------------

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Frame,
+    Page,
+    Route,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.api import Api, Session, founding
 from tests.e2e.deployed import Deployed
@@ -55,13 +64,20 @@ def in_language(language: str, text: str) -> str:
 
 
 class Visit:
-    """A user with a link and a browser window of their own."""
+    """A user with a link and a browser window of their own.
 
-    def __init__(self, context: BrowserContext, deployed: Deployed, language: str = "en") -> None:
+    With a `host`, the origin of a site such as `a_site`, the link's page is in a frame of that one's.
+    """
+
+    def __init__(
+        self, context: BrowserContext, deployed: Deployed, language: str = "en", host: str | None = None
+    ) -> None:
         self.context = context
         self.deployed = deployed
         self.language = language
+        self.host = host
         self.page: Page = context.new_page()
+        self.shown: Page | Frame = self.page  # where the link's page is
         self.page.set_default_timeout(20_000)
         # Where the user is sent back to; nothing else outside is ever asked for.
         context.route(re.compile(r"https://"), answer_returned)
@@ -74,43 +90,60 @@ class Visit:
             founding()["operations"][1],
             {"resource": "mobileBillingStatement", "action": "read"},
         ]
-        body = founding(**{"operations": operations, "returnUrl": RETURN_URL} | changes)
+        embedding = {"embedOrigins": [self.host]} if self.host else {}
+        body = founding(**{"operations": operations, "returnUrl": RETURN_URL} | embedding | changes)
         answer = self.deployed.api.create({name: value for name, value in body.items() if value is not None})
         assert answer.status == 201, answer.text
         self.link = answer.json
         return self.link
 
     def open(self, **changes: Any) -> None:
-        self.page.goto((self.link or self.create(**changes))["appClipUrl"])
+        self.show((self.link or self.create(**changes))["appClipUrl"])
+
+    def show(self, address: str) -> None:
+        if self.host is None:
+            self.page.goto(address)
+            return
+        self.page.goto(self.host)
+        self.page.evaluate("address => embed(address)", address)
+        frame = self.page.locator("iframe").element_handle().content_frame()
+        assert frame
+        frame.wait_for_load_state()
+        self.shown = frame
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What the host's window was told so far."""
+        messages: list[dict[str, Any]] = self.page.evaluate("heard")
+        return messages
 
     def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=self.said(name), exact=True).click()
+        self.shown.get_by_role("button", name=self.said(name), exact=True).click()
 
     def said(self, text: str) -> str:
         return in_language(self.language, text)
 
     def noticed(self, text: str) -> None:
         """Wait until the page's notice says this."""
-        expect(self.page.locator("#notice")).to_have_text(self.said(text), timeout=20_000)
+        expect(self.shown.locator("#notice")).to_have_text(self.said(text), timeout=20_000)
 
     def sees(self, heading: str) -> None:
         """Wait until the page's one visible heading says this, signs that show nothing aside."""
         unseen = "[\u2060\u2068\u2069]*"
         text = re.compile(f"^{unseen}{unseen.join(map(re.escape, self.said(heading)))}{unseen}$")
-        expect(self.page.locator("h1:visible")).to_have_text(text, timeout=20_000)
+        expect(self.shown.locator("h1:visible")).to_have_text(text, timeout=20_000)
 
     def agree(self, **changes: Any) -> None:
         self.open(**changes)
         self.press("Continue")
-        self.page.get_by_label("Password", exact=True).wait_for()
+        self.shown.get_by_label("Password", exact=True).wait_for()
 
     def log_in(self, user: str, password: str = "pass_good") -> None:
-        self.page.get_by_label("User name").fill(user)
-        self.page.get_by_label("Password", exact=True).fill(password)
+        self.shown.get_by_label("User name").fill(user)
+        self.shown.get_by_label("Password", exact=True).fill(password)
         self.press("Log in")
 
     def enter_code(self, code: str) -> None:
-        self.page.locator("input[autocomplete=one-time-code]").fill(code)
+        self.shown.locator("input[autocomplete=one-time-code]").fill(code)
         self.press("Confirm")
 
     def change_session(self, **changes: Any) -> None:
@@ -154,7 +187,7 @@ def login(visit: Visit) -> None:
 def login_refused(visit: Visit) -> None:
     visit.agree()
     visit.log_in("user_bad")
-    expect(visit.page.locator("#message")).to_have_text(
+    expect(visit.shown.locator("#message")).to_have_text(
         "That user name and password do not match: try again (2 left)"
     )
 
@@ -167,13 +200,13 @@ def fields_left_empty(visit: Visit) -> None:
 def one_time_code(visit: Visit) -> None:
     visit.agree()
     visit.log_in("user_otp")
-    visit.page.locator("input[autocomplete=one-time-code]").wait_for()
+    visit.shown.locator("input[autocomplete=one-time-code]").wait_for()
 
 
 def code_refused(visit: Visit) -> None:
     one_time_code(visit)
     visit.enter_code("000000")
-    expect(visit.page.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
+    expect(visit.shown.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
 
 
 def choice(visit: Visit) -> None:
@@ -184,15 +217,15 @@ def choice(visit: Visit) -> None:
 
 def code_with_actions(visit: Visit) -> None:
     choice(visit)
-    visit.page.get_by_label("E-mail to u***@example.com").check()
+    visit.shown.get_by_label("E-mail to u***@example.com").check()
     visit.press("Continue")
-    visit.page.locator("input[autocomplete=one-time-code]").wait_for()
+    visit.shown.locator("input[autocomplete=one-time-code]").wait_for()
 
 
 def code_sent_again(visit: Visit) -> None:
     code_with_actions(visit)
     visit.press("Send a new code")
-    expect(visit.page.locator("#message")).to_have_text("A new code is on its way")
+    expect(visit.shown.locator("#message")).to_have_text("A new code is on its way")
 
 
 def waiting(visit: Visit, **changes: Any) -> None:
@@ -211,13 +244,13 @@ def step_up(visit: Visit) -> None:
 def step_up_refused(visit: Visit) -> None:
     step_up(visit)
     visit.enter_code("000000")
-    expect(visit.page.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
+    expect(visit.shown.locator("#message")).to_have_text("That code is wrong: try again (2 left)")
 
 
 def working(visit: Visit) -> None:
     visit.agree()
     visit.log_in("user_slow")
-    expect(visit.page.locator("#working li[data-status=succeeded]")).to_have_count(1, timeout=20_000)
+    expect(visit.shown.locator("#working li[data-status=succeeded]")).to_have_count(1, timeout=20_000)
 
 
 def about_to_cancel(visit: Visit) -> None:
@@ -279,11 +312,11 @@ def canceled(visit: Visit) -> None:
 
 
 def incomplete(visit: Visit) -> None:
-    visit.page.goto(f"{visit.deployed.url}/{visit.create()['linkId']}")
+    visit.show(f"{visit.deployed.url}/{visit.create()['linkId']}")
 
 
 def unknown(visit: Visit) -> None:
-    visit.page.goto(f"{visit.deployed.url}/link_{'0' * 22}?code=clm_{'0' * 22}")
+    visit.show(f"{visit.deployed.url}/link_{'0' * 22}?code=clm_{'0' * 22}")
 
 
 def away(visit: Visit) -> None:
@@ -384,3 +417,10 @@ STATES: dict[str, Callable[[Visit], None]] = {
     "away-in-session": away_in_session,
     "offline": offline,
 }
+
+# Those that are looked at in a frame too: one of each view, and where it differs most.
+FRAMED = (
+    *("consent", "login-refused", "choice", "code-with-actions", "waiting", "working", "about-to-cancel"),
+    *("done", "done-return-to-site", "failed-card-declined", "stopped", "used", "canceled", "elsewhere"),
+    *("incomplete", "away-in-session"),
+)

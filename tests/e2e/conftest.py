@@ -45,9 +45,9 @@ def visit(browser: Browser, deployed: Deployed) -> Iterator[Callable[..., Visit]
     """Opens a browser window: a phone's unless told otherwise, and without animations."""
     with ExitStack() as windows:
 
-        def open_window(**settings: Any) -> Visit:
+        def open_window(host: str | None = None, **settings: Any) -> Visit:
             context = browser.new_context(**{"viewport": PHONE, "reduced_motion": "reduce"} | settings)
             windows.callback(context.close)
-            return Visit(context, deployed)
+            return Visit(context, deployed, host=host)
 
         yield open_window

@@ -1,11 +1,12 @@
 """Pictures of the link's page in each state, by phone and desktop, light and dark: `make screenshots`.
 
-In Spanish by phone, in the light.
+In Spanish by phone, in the light; in a frame where it differs.
 """
 
 from local.stack import stack_for_tests, step
-from tests.e2e.browser import DESKTOP, PHONE, SCHEMES, STATES, Visit, chromium
+from tests.e2e.browser import DESKTOP, FRAMED, PHONE, SCHEMES, STATES, Visit, chromium
 from tests.e2e.deployed import Deployed
+from tests.e2e.sites import a_site
 from tests.template import ROOT
 
 FOLDER = ROOT / ".local/screenshots"
@@ -13,7 +14,7 @@ FOLDER = ROOT / ".local/screenshots"
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with stack_for_tests() as stack, chromium() as browser:
+    with stack_for_tests() as stack, chromium() as browser, a_site() as port:
         deployed = Deployed(stack)
         for state, way in STATES.items():
             file = FOLDER / state
@@ -32,6 +33,17 @@ def main() -> None:
                     for scheme in SCHEMES:
                         visit.page.emulate_media(color_scheme=scheme)
                         visit.page.screenshot(path=f"{file}-{size}-{scheme}.png", full_page=True)
+        for state in FRAMED:
+            file = FOLDER / state
+            with (
+                step(f"Picturing {file.relative_to(ROOT)} in a frame"),
+                browser.new_context(viewport=PHONE, reduced_motion="reduce") as context,
+            ):
+                visit = Visit(context, deployed, host=f"http://localhost:{port}")
+                STATES[state](visit)
+                for scheme in SCHEMES:
+                    visit.page.emulate_media(color_scheme=scheme)
+                    visit.page.screenshot(path=f"{file}-frame-{scheme}.png", full_page=True)
 
 
 if __name__ == "__main__":

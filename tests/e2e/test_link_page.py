@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Frame, Page, Request, Route, expect
 
 from tests.e2e.api import Api, Session
 from tests.e2e.browser import DESKTOP, PHONE, PHONE_AGENT, SCHEMES, SMALLEST, STATES, WAIT, Visit
@@ -113,7 +113,7 @@ def test_a_write_whose_outcome_is_unknown_is_not_called_failed(visit: OpenWindow
     expect(user.page.locator("#failed li small")).to_have_text(["Not known"])
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page | Frame) -> list[str]:
     """What axe finds fault with, each with the elements that have it."""
     found = page.evaluate("axe.run().then(({violations}) => violations)")
     return [f"{fault['id']}: {json.dumps([node['html'] for node in fault['nodes']])}" for fault in found]
