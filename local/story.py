@@ -45,6 +45,8 @@ def of_store(link: Link, now: int) -> Iterator[Moment]:
         yield view["completedAt"], "store", f"link.{view['status']}", {}
     for delivery in deliveries_view(link):
         yield delivery["at"], "store", "delivery", without(delivery, "at")
+    if link.erased_at is not None:
+        yield link.erased_at, "store", "link.erased", {}
 
 
 def of_log(events: Iterable[dict[str, Any]], link_id: str) -> Iterator[Moment]:

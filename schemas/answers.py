@@ -147,6 +147,7 @@ class ListedLink(Model):
     claimed_at: Time | None
     completed_at: Time | None
     expires_at: Time
+    erased_at: Time | None = Field(description="Since when nothing is kept of its user.")
     test_clock: TestClock | None = optional(
         description="Only of a test link; null until its clock is turned."
     )
@@ -180,6 +181,13 @@ class LinkList(Model):
 
     links: Annotated[list[ListedLink], Field(max_length=100)]
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last.")
+
+
+class Erased(Model):
+    """What came of erasing a user."""
+
+    erased: Count = Field(description="How many links this call erased.")
+    remaining: bool = Field(description="Whether there are more: then call again.")
 
 
 class Integration(Model):
@@ -397,7 +405,7 @@ class GatewayError(Model):
 
 
 ANSWERS = (
-    *(CreatedLink, Link, LinkList, DeliveryList, Redelivery, WebhookSecrets, NewSecret),
+    *(CreatedLink, Link, LinkList, DeliveryList, Erased, Redelivery, WebhookSecrets, NewSecret),
     *(WebhookTest, SandboxUserList),
     *(ClaimedLink, LinkStanding, Session, ProviderList, Provider, ApiError, GatewayError, AnyError),
 )
@@ -437,6 +445,7 @@ EXAMPLES: dict[type[Model], dict[str, Any]] = {
         "claimedAt": None,
         "completedAt": None,
         "expiresAt": 1704081600000,
+        "erasedAt": None,
         "testClock": None,
     },
     ApiError: {

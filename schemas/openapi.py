@@ -78,7 +78,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "requestBody": {"required": True, "content": _json("CreateLinkRequest")},
                     "responses": {
                         "201": _answer("The link", "CreatedLink", "Cache-Control", "Idempotent-Replayed"),
-                        **_errors(400, 401, 413, 415, 422),
+                        **_errors(400, 401, 410, 413, 415, 422),
                     },
                 },
             },
@@ -88,6 +88,26 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "summary": "Read a link",
                     "parameters": [_path_parameter("linkId")],
                     "responses": {"200": _answer("The link", "Link", "Cache-Control"), **_errors(401, 404)},
+                },
+                "delete": {
+                    "operationId": "eraseLink",
+                    "summary": "Erase a link",
+                    "parameters": [_path_parameter("linkId")],
+                    "responses": {
+                        "200": _answer("What is left", "Link", "Cache-Control"),
+                        **_errors(401, 404),
+                    },
+                },
+            },
+            "/v1/erasures": {
+                "post": {
+                    "operationId": "eraseUser",
+                    "summary": "Erase the links of a user",
+                    "requestBody": {"required": True, "content": _json("ErasureRequest")},
+                    "responses": {
+                        "200": _answer("How many", "Erased", "Cache-Control"),
+                        **_errors(400, 401, 413, 415),
+                    },
                 }
             },
             "/v1/links/{linkId}/cancel": {
@@ -119,7 +139,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "parameters": [_path_parameter("linkId")],
                     "responses": {
                         "202": _answer("It is about to be sent", "Redelivery", "Cache-Control"),
-                        **_errors(401, 404, 409),
+                        **_errors(401, 404, 409, 410),
                     },
                 }
             },
@@ -353,7 +373,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                 ),
                 "404": _perhaps_the_gateways("Unknown, or not this account's in this mode"),
                 "409": _answer("It does not go with the present state", "ApiError", "Cache-Control"),
-                "410": _answer("Expired or canceled before a claim", "ApiError", "Cache-Control"),
+                "410": _answer("Erased, or expired or canceled before a claim", "ApiError", "Cache-Control"),
                 "413": _perhaps_the_gateways("The body is over 256 KiB"),
                 "415": _answer(
                     "The body is not sent as application/json, or is encoded", "ApiError", "Cache-Control"
@@ -396,6 +416,9 @@ DESCRIPTIONS = {
     "listLinks": "Follow nextCursor to see every link once. Without results: read a link for its own.",
     "createLink": "Makes a record only: a session begins when the user opens appClipUrl and claims the link.",
     "getLink": "Its state, each operation's, its result or its error, and how its webhook stands.",
+    "eraseLink": "Cancels it if it has not ended, without an event. Of its user nothing is left, for ever: "
+    "no result, no event, no address, no metadata. What is left can be read until its record's time is over.",
+    "eraseUser": "All of the key's mode, at most a hundred a call: call again until remaining is false.",
     "cancelLink": "A write that was running may have happened: then error is OUTCOME_UNKNOWN.",
     "listDeliveries": "Oldest first, those that were asked for included; the newest hundred.",
     "redeliver": "One more attempt beside the schedule, for 30 days after the link's end.",

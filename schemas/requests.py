@@ -136,6 +136,15 @@ class ListLinksQuery(Model):
     )
 
 
+class ErasureRequest(Model, json_schema_extra=BODY):
+    external_user_id: str = Field(
+        min_length=1,
+        max_length=256,
+        title="Your identifier for the user, as links were made with it",
+        description="a string of 1 to 256 characters",
+    )
+
+
 class RotateSecretRequest(Model, json_schema_extra=BODY):
     overlap_seconds: int = Field(
         default=86400,
@@ -275,6 +284,6 @@ class FailDeliveriesRequest(Model, json_schema_extra=BODY):
 
 
 BODIES = (
-    *(CreateLinkRequest, RotateSecretRequest, ClaimRequest, SessionInputRequest),
+    *(CreateLinkRequest, ErasureRequest, RotateSecretRequest, ClaimRequest, SessionInputRequest),
     *(WebhookTestRequest, AdvanceRequest, SimulateRequest, FailDeliveriesRequest),
 )

@@ -254,11 +254,11 @@
     if (mine !== turn) return;
     if (answer.kind === "ok") return draw(answer.value);
     if (answer.status === 401 && answer.kind === "refused" && answer.value.code === "unauthorized") {
-      // The session is over for so long that its token no longer counts.
+      // The session is over for so long that its token no longer counts, or the link was erased: how it stands, the
+      // server says.
       remember("token", null);
       token = null;
-      over = true;
-      return show("used");
+      return location.reload();
     }
     failures += 1;
     if (failures > MOST_FAILURES) return show("away");

@@ -137,6 +137,22 @@ def test_a_newcomer_logs_in_makes_a_link_and_follows_it_to_its_end(
     run(environment, tmp_path, "links", "watch", made["linkId"], code=1)
 
 
+def test_a_link_and_a_user_are_erased(
+    deployed: Deployed, environment: dict[str, str], tmp_path: Path
+) -> None:
+    user = str(uuid.uuid4())
+    of_user = ("--external-user-id", user)
+    make = ("links", "create", "--integration", "tmobile", "--operation", "paymentMethod.read")
+    assert run(environment, tmp_path, "login") == []
+    made = [run(environment, tmp_path, *make, *of_user)[0]["linkId"] for _ in range(3)]
+    (left,) = run(environment, tmp_path, "links", "delete", made[0], "--yes")
+    assert (left["status"], left["externalUserId"], left["erasedAt"] > 0) == ("canceled", None, True)
+    assert run(environment, tmp_path, "erase", user, "--yes") == [{"erased": 2}]
+    assert run(environment, tmp_path, "links", "list", *of_user) == []
+    assert all(deployed.api.link(link_id)["erasedAt"] for link_id in made)
+    run(environment, tmp_path, "redeliver", made[0], code=5)
+
+
 def test_what_is_triggered_is_heard_and_handed_on_signed(
     deployed: Deployed, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -89,6 +89,18 @@ def cancels(deployed: Deployed, api: Api) -> bool:
         return answer.status == 200 and clean(deployed, link_id) and soon(lambda: receiver.got)
 
 
+def erases(deployed: Deployed, api: Api) -> bool:
+    link_id = api.create(link(WRITE)).json["linkId"]
+    answer = api.request("DELETE", f"/v1/links/{link_id}")
+    return answer.status == 200 and not deployed.secrets(link_id)
+
+
+def erases_user(_: Deployed, api: Api) -> bool:
+    api.create(link(externalUserId="x"))
+    answer = api.request("POST", "/v1/erasures", {"externalUserId": "x"})
+    return answer.status == 200 and answer.json == {"erased": 1, "remaining": False}
+
+
 def claims(_: Deployed, api: Api) -> bool:
     claimed = api.claim(api.create(link()).json["claimCode"])
     return claimed.status == 200 and soon(
@@ -281,6 +293,12 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("CancelLink", "ListSecrets", "dynamodb:Query"): cancels,
     ("CancelLink", "DeleteSecrets", "dynamodb:DeleteItem"): cancels,
     ("CancelLink", "WakeDeliverer", "sqs:SendMessage"): cancels,
+    ("EraseLinks", "ReadApiKeyAndLink", "dynamodb:GetItem"): erases,
+    ("EraseLinks", "FindLinks", "dynamodb:Query"): erases_user,
+    ("EraseLinks", "ReadLinks", "dynamodb:BatchGetItem"): erases_user,
+    ("EraseLinks", "WriteOver", "dynamodb:PutItem"): erases,
+    ("EraseLinks", "ListSecrets", "dynamodb:Query"): erases,
+    ("EraseLinks", "DeleteSecrets", "dynamodb:DeleteItem"): erases,
     ("LinkPage", "ReadLink", "dynamodb:GetItem"): shows_page,
     ("ClaimLink", "Claim", "dynamodb:UpdateItem"): claims,
     ("ClaimLink", "WakeWorker", "sqs:SendMessage"): claims,

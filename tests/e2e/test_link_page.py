@@ -559,6 +559,15 @@ def test_a_link_goes_on_in_any_tab_of_its_browser_until_its_end(visit: OpenWindo
     expect(late.locator("h1:visible")).to_have_text("This link has already been used")
 
 
+def test_a_page_whose_link_is_erased_says_that_it_is_over(visit: OpenWindow) -> None:
+    user = visit()
+    user.agree(operations=ONE)
+    erased = user.deployed.api.request("DELETE", f"/v1/links/{user.link['linkId']}")
+    assert erased.status == 200
+    user.sees("Latchkey canceled this request")
+    assert not user.page.evaluate("Object.keys(localStorage).length + Object.keys(sessionStorage).length")
+
+
 def test_a_tab_that_waits_goes_on_when_another_of_its_browser_claims(visit: OpenWindow) -> None:
     user = visit()
     user.open()

@@ -39,6 +39,8 @@ ANSWERS: dict[tuple[str, int], type[shapes.Model]] = {
     ("POST /v1/links", 201): answers.CreatedLink,
     ("GET /v1/links", 200): answers.LinkList,
     ("GET /v1/links/{linkId}", 200): answers.Link,
+    ("DELETE /v1/links/{linkId}", 200): answers.Link,
+    ("POST /v1/erasures", 200): answers.Erased,
     ("GET /v1/events", 200): events.EventList,
     ("POST /v1/links/{linkId}/cancel", 200): answers.Link,
     ("GET /v1/links/{linkId}/deliveries", 200): answers.DeliveryList,
@@ -307,6 +309,23 @@ class Stack:
         event["headers"]["authorization"] = f"Bearer {key}"
         event["pathParameters"] = {"linkId": link_id}
         return self.invoke("cancel_link", event)
+
+    def erase(self, link_id: str, *, key: str = SAMPLE_KEY) -> Answer:
+        event = sample_event("erase_links") | {"pathParameters": {"linkId": link_id}}
+        event["headers"]["authorization"] = f"Bearer {key}"
+        return self.invoke("erase_links", event)
+
+    def erase_user(self, body: Any, *, key: str = SAMPLE_KEY) -> Answer:
+        event = sample_event("erase_links") | {"routeKey": "POST /v1/erasures", "body": json.dumps(body)}
+        event["headers"] |= {"authorization": f"Bearer {key}", "content-type": JSON}
+        return self.invoke("erase_links", event)
+
+    def redeliver(self, link_id: str) -> Answer:
+        event = sample_event("link_deliveries") | {
+            "routeKey": "POST /v1/links/{linkId}/redeliver",
+            "pathParameters": {"linkId": link_id},
+        }
+        return self.invoke("link_deliveries", event)
 
     def test_mode(self, link_id: str, verb: str, body: Any, *, key: str = SAMPLE_KEY) -> Answer:
         """POST /v1/test/links/{linkId}/<verb>."""

@@ -40,9 +40,14 @@ class Faults:
     crash_at: int = 0  # the number of the call; 0 for none
     after: bool = False
     crashes: int = 0
+    meet_at: int = 0  # the number of the call that another process comes before; 0 for none
+    meets: Callable[[], Any] = lambda: None  # what that does
 
     def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if self.calls + 1 == self.meet_at:
+                self.meet_at = 0
+                self.meets()
             self.calls += 1
             dies = self.calls == self.crash_at
             if dies and not self.after:
@@ -99,6 +104,14 @@ class Memory:
         assert new.clock_offset == old.clock_offset or not stored.livemode
         return self._put(replace(store._in_order(old, new), write_token=ids.new_token()))
 
+    def write_over(self, old: Link, new: Link) -> Link:
+        stored = self.get_link(old.link_id)
+        if stored is None:
+            raise NotFoundError
+        if stored.write_token != old.write_token:
+            raise store.SupersededError(stored)
+        return self._put(replace(new, write_token=ids.new_token()))
+
     def claim(self, link_id: str, session: Session, token: str) -> Link:
         stored = self.get_link(link_id)
         if stored is None:
@@ -111,6 +124,22 @@ class Memory:
         )
         assert claimed.due_at() == min(session.ends_at, now + NUDGE_MS)  # what the real one writes
         return self._put(claimed)
+
+    def list_links(
+        self,
+        owner: str,
+        *,
+        external_user_id: str,
+        matching: None,
+        after: str | None,
+        limit: int,
+    ) -> tuple[list[Link], str | None]:
+        assert matching is None
+        key = {"S": f"{owner}#{external_user_id}"}
+        found = sorted(i for i, item in self.items.items() if item.get("ownerUser") == key)
+        page = [link_id for link_id in found if link_id > (after or "")][:limit]
+        links = [store._link(self.items[link_id]) for link_id in page]
+        return links, page[-1] if len(page) == limit else None
 
     def ended_links(
         self, owner: str, *, status: str | None, beyond: str | None, oldest_first: bool, limit: int

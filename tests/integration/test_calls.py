@@ -107,6 +107,22 @@ def page_file(route: str) -> Act:
     return lambda: open_route(sample_event("link_page") | {"routeKey": route, "pathParameters": None})
 
 
+def erase_user(stack: Stack) -> Act:
+    def act() -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("time.sleep", lambda _: None)
+            return stack.erase_user({"externalUserId": plain()["externalUserId"]})
+
+    act()  # those of before
+    stack.create(plain())
+    return act
+
+
+def erase(stack: Stack, body: dict[str, Any]) -> Act:
+    link_id = stack.create(body).json["linkId"]
+    return lambda: stack.erase(link_id)
+
+
 ENDED = {
     "Query": 1,
     "UpdateItem": 2,
@@ -147,6 +163,16 @@ REQUESTS: dict[tuple[str, str], tuple[Callable[[Stack], Act], dict[str, int]]] =
         lambda s: cancel(s, founding()),
         {"GetItem": 1, "DeleteItem": 1} | ENDED,
     ),
+    ("DELETE /v1/links/{linkId}", ""): (
+        lambda s: erase(s, plain()),
+        {"GetItem": 1, "PutItem": 1, "Query": 1},
+    ),
+    ("DELETE /v1/links/{linkId}", "arguments"): (
+        lambda s: erase(s, founding()),
+        {"GetItem": 1, "PutItem": 1, "Query": 1, "DeleteItem": 1},
+    ),
+    # The index before and after; what is sealed for the link.
+    ("POST /v1/erasures", ""): (erase_user, {"Query": 3, "BatchGetItem": 1, "PutItem": 1}),
     ("GET /v1/links/{linkId}/deliveries", ""): (
         lambda s: of_link(s, "link_deliveries", "GET /v1/links/{linkId}/deliveries", complete(s)),
         {"GetItem": 1},

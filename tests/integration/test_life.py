@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from latchkey.adapters import sealing
 from tests.integration.conftest import LOGIN, founding, operations, sample_event
 from tests.integration.simulation import MINUTE, simulation
+from tests.integration.test_erasure import assert_nothing_is_left
 
 STEPS = {
     "pending": {"pending", "active", "expired", "canceled"},
@@ -44,6 +45,9 @@ class Known:
     keys: set[str] = field(default_factory=set)  # that claims were sent with
     key: str | None = None  # that got the token
     last: dict[str, Any] | None = None  # as last read
+    user: str = ""
+    erased: dict[str, Any] | None = None  # as it was read when that was done
+    sent: int = 0  # events, by then
 
 
 TURNS: tuple[dict[str, Any], ...] = (
@@ -56,6 +60,7 @@ ENDS: tuple[dict[str, Any], ...] = (
     {"outcome": "fail", "code": "AUTOMATION_ERROR"},
 )
 KEYS = ("a" * 16, "b" * 16)  # of claims
+CALLERS_USERS = ("canary-1-of-a-user", "canary-2-of-a-user")
 
 
 class Life(RuleBasedStateMachine):
@@ -82,15 +87,16 @@ class Life(RuleBasedStateMachine):
         named=st.lists(st.sampled_from(NAMED), min_size=1, max_size=4),
         seconds=st.sampled_from((1, 1000, 1000, 14_400)),
         hooked=st.booleans(),
+        user=st.sampled_from(CALLERS_USERS),
     )
-    def create(self, named: list[str], seconds: int, hooked: bool) -> None:  # hypothesis calls it
-        url = founding()["webhookUrl"] if hooked else None
-        body = founding(operations=operations(*named), expiresIn=seconds, webhookUrl=url, debug=True)
+    def create(self, named: list[str], seconds: int, hooked: bool, user: str) -> None:  # hypothesis calls it
+        changes = {"webhookUrl": founding()["webhookUrl"] if hooked else None, "externalUserId": user}
+        body = founding(operations=operations(*named), expiresIn=seconds, debug=True, **changes)
         key = {"idempotency-key": str(len(self.links))}
         answer = self.world.survives(partial(self.world.create, body, headers=key))
         answer = answer or self.world.create(body, headers=key)  # a process dies once
         made = answer.json
-        self.links.append(Known(made["linkId"], made["claimCode"], named, made["expiresAt"]))
+        self.links.append(Known(made["linkId"], made["claimCode"], named, made["expiresAt"], user=user))
 
     @precondition(lambda self: self.links)
     @rule(data=st.data(), meant=st.sampled_from((True, False, False)))
@@ -115,7 +121,33 @@ class Life(RuleBasedStateMachine):
         answer = self.world.survives(partial(self.world.invoke, "link_deliveries", event))
         if answer is not None:
             ended = before["status"] not in STEPS and self.world.stored(link.link_id).webhook_url is not None
-            assert answer.status == (202 if ended else 409)
+            assert answer.status == (410 if link.erased else 202 if ended else 409)
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data(), meant=st.sampled_from((True, False, False, False)), all_of_user=st.booleans())
+    def erase(self, data: st.DataObject, meant: bool, all_of_user: bool) -> None:  # hypothesis calls it
+        link = self.pick(data)
+        if not meant:
+            return
+        erases = partial(self.world.erase, link.link_id)
+        if all_of_user:
+            erases = partial(self.world.erase_user, {"externalUserId": link.user})
+        meant_too = [each for each in self.links if each.user == link.user and not each.erased]
+        before = {each.link_id: self.read(each) for each in self.links}
+        answer = self.world.survives(erases)
+        done = [each for each in self.links if self.world.stored(each.link_id).erased_at and not each.erased]
+        if answer is not None:
+            assert answer.status == 200
+            assert done == (meant_too if all_of_user else [link] if not link.erased else [])
+            assert not all_of_user or answer.json == {"erased": len(done), "remaining": False}
+            assert all(self.world.memory.secrets[each.link_id] == {} for each in done)
+        for each in done:
+            each.erased = self.read(each)
+            each.sent = self.sent(each)
+            was = before[each.link_id]
+            if was["status"] not in STEPS:
+                kept = ("status", "completedAt", "claimedAt", "operations")
+                assert {name: each.erased[name] for name in kept} == {name: was[name] for name in kept}
 
     # --- The user --------------------------------------------------------------------------------
 
@@ -135,6 +167,8 @@ class Life(RuleBasedStateMachine):
             return
         if code != link.code:
             assert answer.status == 404
+        elif link.erased:
+            assert answer.status == (409 if before["claimedAt"] else 410)
         elif answer.status == 200 and before["claimedAt"]:
             assert sent_before
             assert link.token in (None, answer.json["clientToken"])
@@ -186,7 +220,9 @@ class Life(RuleBasedStateMachine):
         before = self.read(link)["status"]
         assert link.token
         answer = self.world.survives(partial(self.world.client, link.token, "POST /link/session/cancel"))
-        if answer is not None and answer.status != 401:
+        if answer is not None and link.erased:
+            assert answer.status == 401
+        elif answer is not None and answer.status != 401:
             assert answer.status == (200 if before == "active" else 409)
 
     @precondition(lambda self: self.links)
@@ -299,6 +335,11 @@ class Life(RuleBasedStateMachine):
         self.world.faults.crash_at, armed = 0, self.world.faults.crash_at
         for link in self.links:
             last, view = link.last, self.read(link)
+            if link.erased is not None:
+                assert view | {"testClock": None} == link.erased | {"testClock": None}
+                assert_nothing_is_left(self.world.memory.items[link.link_id])
+                assert self.sent(link) == link.sent
+                continue
             if last is None or last["status"] in STEPS:
                 before = "pending" if last is None else last["status"]
                 # Between two reads a link may have been claimed and ended.
@@ -409,6 +450,8 @@ class Life(RuleBasedStateMachine):
                 assert stored.webhook is not None
                 assert stored.webhook.status == "delivered"
                 assert world.receiver.got[link.link_id]
+            if link.erased:
+                event("erased")
             if stored.session is None:
                 assert "sess_" + link.link_id[5:] not in runs
             event(f"ended {stored.status} {stored.error.code if stored.error else ''}")
@@ -417,6 +460,9 @@ class Life(RuleBasedStateMachine):
 
     def pick(self, data: st.DataObject, *, claimed: bool = False) -> Known:
         return data.draw(st.sampled_from([link for link in self.links if link.token or not claimed]))
+
+    def sent(self, link: Known) -> int:
+        return len(self.world.receiver.got.get(link.link_id, ()))
 
     def shown(self, view: dict[str, Any]) -> int:
         """What the link's clock shows."""

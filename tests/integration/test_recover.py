@@ -30,6 +30,16 @@ def test_what_is_missing_comes_back_what_is_newer_stays_and_what_is_over_stays_a
     assert over not in {row["pk"] for row in stack.rows("LinksTable")}
 
 
+def test_a_link_that_was_erased_since_does_not_come_back(stack: Stack) -> None:
+    link_id = stack.create(founding()).json["linkId"]
+    restored = stack.dynamodb.create_table(**table_definition("LinksTable") | {"TableName": "before"})
+    for row in stack.rows("LinksTable"):
+        restored.put_item(Item=row)
+    stack.erase(link_id)
+    assert put_back(restored, stack.dynamodb.Table("LinksTable"), stack.now // 1000)[0] == 0
+    assert stack.get(link_id).json["externalUserId"] is None
+
+
 def test_an_adopted_stack_is_made_of_the_table_and_the_key_alone() -> None:
     text = recover.adopted_template()
     assert text.count("\n    Type: ") == 2

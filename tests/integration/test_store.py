@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from latchkey.adapters import aws, store
+from latchkey.domain.errors import NotFoundError
 from latchkey.domain.links import Link, Sealed
 from tests.integration.conftest import Stack, founding
 
@@ -51,6 +52,28 @@ def test_who_comes_second_changes_nothing_and_learns_what_the_first_wrote(stack:
     with pytest.raises(store.SupersededError) as second:
         store.save(link, replace(link, updated_at=6))
     assert second.value.link == first == stack.stored(link.link_id)
+
+
+def test_nothing_is_written_over_that_was_not_read(stack: Stack) -> None:
+    link = made(stack)
+    first = store.save(link, replace(link, updated_at=5))
+    with pytest.raises(store.SupersededError) as second:
+        store.write_over(link, replace(link, metadata=None))
+    assert second.value.link == first == stack.stored(link.link_id)
+    stack.dynamodb.Table("LinksTable").delete_item(Key={"pk": link.link_id, "sk": store.LINK_ROW})
+    with pytest.raises(NotFoundError):
+        store.write_over(first, first)
+    assert stack.links() == []
+
+
+def test_a_write_over_whose_answer_was_lost_finds_itself(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = made(stack)
+    repeated(monkeypatch, "put_item")
+    left = store.write_over(link, replace(link, webhook_url=None))
+    assert left == stack.stored(link.link_id)
+    assert left.webhook_url is None
 
 
 @pytest.mark.usefixtures("stack")

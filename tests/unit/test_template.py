@@ -8,6 +8,7 @@ import pytest
 from functions.sweep import app as sweep_app
 from latchkey.adapters import aws, sealing
 from latchkey.domain import deliveries
+from latchkey.domain.links import AFTERMATH_MS
 from latchkey.services import deliver_event, list_links, run_session
 from tests.template import ROOT, actions, resources, routes, statements, template
 
@@ -229,6 +230,8 @@ def test_the_routes_are_the_published_ones() -> None:
     assert set(routes()) == {
         "POST /v1/links",
         "GET /v1/links/{linkId}",
+        "DELETE /v1/links/{linkId}",
+        "POST /v1/erasures",
         "GET /v1/links",
         "POST /v1/links/{linkId}/cancel",
         "GET /v1/links/{linkId}/deliveries",
@@ -286,6 +289,9 @@ ITEMS = {
     ("ListLinks", "BatchGetItem"): {"link_*"},
     ("CancelLink", "GetItem"): {"key#*", "link_*"},
     ("CancelLink", "UpdateItem"): {"link_*"},
+    ("EraseLinks", "GetItem"): {"key#*", "link_*"},
+    ("EraseLinks", "BatchGetItem"): {"link_*"},
+    ("EraseLinks", "PutItem"): {"link_*"},
     ("LinkPage", "GetItem"): {"link_*"},
     ("ClaimLink", "UpdateItem"): {"link_*"},
     ("LinkStatus", "GetItem"): {"link_*"},
@@ -441,6 +447,11 @@ def test_lambda_lets_a_wait_be_polled_by_a_message_from_the_poll_before() -> Non
 
 def test_a_record_outlives_the_last_redelivery_of_its_event() -> None:
     assert template()["Parameters"]["RetentionDays"]["MinValue"] * 86_400_000 >= deliveries.REDELIVERY_MS
+
+
+def test_sweep_looks_at_an_erased_link_when_whoever_was_at_it_is_done() -> None:
+    longest = max(function.get("Timeout", 0) for function in FUNCTIONS.values())
+    assert longest + 30 <= AFTERMATH_MS // 1000
 
 
 def test_a_function_has_the_time_that_it_asks_for_before_it_begins() -> None:

@@ -209,6 +209,31 @@ def put_link(link: Link) -> Link:
     return link
 
 
+def write_over(old: Link, new: Link) -> Link:
+    """Write `new` in place of all that is stored of `old`, also of what this release does not know.
+
+    Returns the link as stored. Raises SupersededError with the newer link if somebody has written it since
+    `old` was read.
+    """
+    new = replace(new, write_token=ids.new_token())
+    client = aws.dynamodb()
+    with aws.unavailable_when_down():
+        try:
+            client.put_item(
+                TableName=settings().links_table,
+                Item=_item(_link_row(new)),
+                ConditionExpression="writeToken = :old",
+                ExpressionAttributeValues=_item({":old": old.write_token}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except client.exceptions.ConditionalCheckFailedException as error:
+            stored = _refusing(error)
+            # A write whose answer was lost is sent again and finds itself.
+            if stored.write_token != new.write_token:
+                raise SupersededError(stored) from None
+    return new
+
+
 def save(old: Link, new: Link) -> Link:
     """Write what changed from `old` to `new`, if nobody has written the link since `old` was read.
 

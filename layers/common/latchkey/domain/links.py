@@ -16,6 +16,8 @@ NUDGE_MS = 15_000
 MAX_STEPS = 200  # of a timeline; four are kept free for creation, claim and end
 DAY = 86_400  # seconds
 MAX_TURNED_MS = 120 * DAY * 1000  # of a test link's clock, in all
+# After an erasure: whoever was at the link when it was erased is done by then, or dead.
+AFTERMATH_MS = 360_000
 
 OPEN = frozenset({"pending", "active"})
 
@@ -40,7 +42,7 @@ class Session:
 
     claimed_at: int
     ends_at: int
-    token_hash: bytes
+    token_hash: bytes = b""  # that of no token, once the link is erased
     challenge: str | None = None  # JSON text of what the user is asked: its id, what the connector replied
     input_row: str | None = None  # of the sealed answer, until the worker has used it
     poll_at: int = 0  # when the connector is asked how the challenge, a wait, stands; 0 for none
@@ -128,6 +130,7 @@ class Link:
     timeline: tuple[dict[str, Any], ...] = ()
     clock_offset: int = 0  # how far a test link's clock is ahead
     planned_failures: tuple[int | str, ...] = ()  # how a test link's next deliveries are to fail
+    erased_at: int | None = None  # since when nothing is kept of its user
 
     @property
     def account(self) -> str:
@@ -159,7 +162,7 @@ class Link:
             turn = session.poll_at if session.awaits_input else self.updated_at
             return min(session.ends_at, session.lease_until or turn + NUDGE_MS)
         if self.secrets:
-            return self.updated_at
+            return self.updated_at if self.erased_at is None else self.erased_at + AFTERMATH_MS
         if self.webhook is not None:
             return self.webhook.lease_until or self.webhook.due_at
         return None
@@ -233,6 +236,34 @@ def ended(link: Link, status: str, at: int, error_code: str | None = None, reaso
         completed_at=at,
         session=None if link.session is None else replace(link.session, challenge=None),
         error=None if error_code is None else Failure(error_code, link.running, reason),
+    )
+
+
+def erased(link: Link, now: int) -> Link:
+    """What is left of a link that has ended: what it was, how it ended, and when. Nothing of its user.
+
+    It may still have secrets, of whoever is at the link and does not know yet.
+    """
+    at, session, error = link.clock(now), link.session, link.error
+    return Link(
+        link_id=link.link_id,
+        owner=link.owner,
+        livemode=link.livemode,
+        integration_id=link.integration_id,
+        operations=tuple(Operation(o.resource, o.action, o.status) for o in link.operations),
+        status=link.status,
+        base_url=link.base_url,
+        created_at=link.created_at,
+        updated_at=at,
+        expires_at=link.expires_at,
+        write_token=link.write_token,
+        secrets=True,
+        session=None if session is None else Session(session.claimed_at, session.ends_at),
+        completed_at=link.completed_at,
+        error=None if error is None else Failure(error.code, error.operation_index),
+        end_order=link.end_order,
+        clock_offset=link.clock_offset,
+        erased_at=at,
     )
 
 

@@ -142,6 +142,11 @@ def rotate_issues(body: dict[str, Any]) -> list[Issue]:
     return schema_issues(_wire_validator("rotate_secret_request.json"), body)
 
 
+def erasure_issues(body: dict[str, Any]) -> list[Issue]:
+    """All that is wrong with the body of POST /v1/erasures."""
+    return schema_issues(_wire_validator("erasure_request.json"), body)
+
+
 def advance_issues(body: dict[str, Any]) -> list[Issue]:
     """All that is wrong with the body of POST /v1/test/links/{linkId}/advance."""
     return schema_issues(_wire_validator("advance_request.json"), body)

@@ -82,6 +82,7 @@ def link_view(stored: Link, now: int) -> dict[str, Any]:
         "claimedAt": None if link.session is None else link.session.claimed_at,
         "completedAt": link.completed_at,
         "expiresAt": link.expires_at,
+        "erasedAt": link.erased_at,
     }
     if not link.livemode:
         turned, shows = link.clock_offset, link.clock(now)

@@ -5,7 +5,7 @@ from typing import Any
 
 from latchkey.adapters import sealing, store, telemetry
 from latchkey.domain import ids, strictjson, urls
-from latchkey.domain.errors import IdempotencyKeyReusedError, UnavailableError
+from latchkey.domain.errors import GoneError, IdempotencyKeyReusedError, UnavailableError
 from latchkey.domain.links import DEFAULT_EXPIRES_IN, Link, Operation
 from latchkey.services.authenticate import Caller
 
@@ -17,7 +17,7 @@ def create_link(
 
     With an Idempotency-Key the claim code, and from it the link's id, are derived from the API key and
     that key: a repeated request meets its own link, and no response is stored to replay.
-    Raises IdempotencyKeyReusedError when that link was made of another body.
+    Raises GoneError when that link was erased, IdempotencyKeyReusedError when it was made of another body.
     """
     if idempotency_key is None:
         claim_code, fingerprint = ids.new_claim_code(), None
@@ -66,6 +66,8 @@ def create_link(
         return stored, claim_code, False
     if link.arguments_row is not None:
         _take_back(link, link.arguments_row)
+    if stored.erased_at is not None:
+        raise GoneError("The link of this Idempotency-Key was erased; use a new key for a new link")
     if fingerprint is None or not hmac.compare_digest(stored.fingerprint or b"", fingerprint):
         raise IdempotencyKeyReusedError
     return stored, claim_code, True

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from latchkey.adapters import queues, sealing, store, telemetry, webhook_sender
 from latchkey.adapters.settings import settings
 from latchkey.domain import deliveries, ids, signing
-from latchkey.domain.errors import ConflictError, HandBackError, UnavailableError
+from latchkey.domain.errors import ConflictError, GoneError, HandBackError, UnavailableError
 from latchkey.domain.links import OPEN, Link, as_of
 from latchkey.domain.retry_schedule import Outcome
 from latchkey.domain.urls import InvalidUrl, parse_webhook_url
@@ -45,9 +45,14 @@ def deliver(link_id: str, hops: int, clock: Callable[[], int], seconds_left: Cal
 
 
 def redeliver(link: Link, now: int) -> Link:
-    """Have the event of an ended link sent once more; raises ConflictError if it has none to send."""
+    """Have the event of an ended link sent once more.
+
+    Raises GoneError if it was erased, ConflictError if there is none to send.
+    """
 
     def step(current: Link) -> Link:
+        if current.erased_at is not None:
+            raise GoneError("The link was erased, and its event with it")
         last = as_of(current, now)
         if last.status in OPEN or last.webhook_url is None:
             raise ConflictError("Only a link that has ended and has a webhookUrl has an event to send")
@@ -115,12 +120,15 @@ def _attempt(link: Link, clock: Callable[[], int]) -> None:
     )
     began = link.clock(started)
     recorded = store.retrying(link, lambda current: _record(current, token, began, outcome, clock()))
+    if recorded.erased_at is not None:
+        telemetry.logger.info("erased while its event was sent", linkId=link.link_id)
+        return
     _report(recorded, began, outcome, gave_up=deliveries.gave_up(link, recorded))
 
 
 def _record(link: Link, token: str, began: int, outcome: Outcome, now: int) -> Link:
-    if deliveries.webhook_of(link).lease_token != token:
-        return link  # the lease ran out, and another attempt is under way
+    if link.webhook is None or link.webhook.lease_token != token:
+        return link  # erased, or the lease ran out and another attempt is under way
     return store.save(link, deliveries.recorded(link, now, began, outcome, random.random()))  # noqa: S311 # jitter
 
 

@@ -30,11 +30,12 @@ def end(link: Link, last: Link, now: int, result: dict[str, Any] | None = None) 
     if last.webhook_url is not None:
         last = replace(last, webhook=Webhook(ids.event_id(link.link_id), next_attempt_at=last.clock(now)))
     stored = store.save(link, last)
-    _report(stored)
+    report(stored)
     return settle(stored)
 
 
-def _report(link: Link) -> None:
+def report(link: Link) -> None:
+    """Log that the link has ended, and how."""
     code = link.error.code if link.error else None
     metrics = {}
     # Whether an integration works is told by live links that got as far as its provider.
@@ -62,9 +63,14 @@ def cancel(link: Link, now: int) -> Link:
             return last
         if last.status not in OPEN:
             raise ConflictError(f"The link has ended: it is {last.status}")
-        return end(current, ended(current, "canceled", current.clock(now), interrupted(current, None)), now)
+        return end(current, canceled(current, now), now)
 
     return store.retrying(link, step)
+
+
+def canceled(link: Link, now: int) -> Link:
+    """The open link as it was canceled."""
+    return ended(link, "canceled", link.clock(now), interrupted(link, None))
 
 
 def fail(link: Link, now: int, code: str, reason: str | None = None) -> Link:
@@ -85,10 +91,17 @@ def settle(link: Link) -> Link:
     """Delete what is sealed for an ended link, and have its event delivered."""
     if link.secrets:
         delete_secrets(link)
-        link = store.retrying(link, lambda current: store.save(current, replace(current, secrets=False)))
+        erased_at = link.erased_at
+        link = store.retrying(link, lambda current: _without_secrets(current, erased_at))
     if link.webhook is not None and link.webhook.due_at is not None:
         queues.wake_deliverer(link)
     return link
+
+
+def _without_secrets(link: Link, erased_at: int | None) -> Link:
+    if link.erased_at != erased_at:
+        return link  # erased meanwhile: what others seal until they notice is still to be deleted
+    return store.save(link, replace(link, secrets=False))
 
 
 def delete_secrets(link: Link) -> None:

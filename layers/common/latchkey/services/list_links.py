@@ -60,7 +60,11 @@ def page(query: dict[str, str], caller: Caller, now: int) -> tuple[list[dict[str
 def _matches(view: dict[str, Any], parameters: dict[str, Any]) -> bool:
     """Whether a link as it is now is asked for; the indexes are behind by some milliseconds."""
     status, webhook_status = parameters.get("status"), parameters.get("webhookStatus")
-    return status in (None, view["status"]) and webhook_status in (None, view["webhook"]["status"])
+    return (
+        status in (None, view["status"])
+        and webhook_status in (None, view["webhook"]["status"])
+        and parameters.get("externalUserId") in (None, view["externalUserId"])
+    )
 
 
 def _fitting(views: list[dict[str, Any]]) -> int:

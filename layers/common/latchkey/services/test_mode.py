@@ -218,9 +218,11 @@ def fail_deliveries(link: Link, body: dict[str, Any]) -> Link:
     """
     if issues := validation.fail_deliveries_issues(body):
         raise ValidationFailedError(issues)
-    if link.webhook_url is None:
-        raise ConflictError("The link has no webhookUrl")
     planned = (body["as"],) * body["count"]
-    return store.retrying(
-        link, lambda current: store.save(current, replace(current, planned_failures=planned))
-    )
+
+    def step(current: Link) -> Link:
+        if current.webhook_url is None:
+            raise ConflictError("The link has no webhookUrl")
+        return store.save(current, replace(current, planned_failures=planned))
+
+    return store.retrying(link, step)
