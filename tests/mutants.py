@@ -870,7 +870,7 @@ MUTANTS = [
         f"{HANDLERS}erasure.py::test_whoever_is_at_a_link_that_is_erased_brings_nothing_back"),
     mutant("whoever ends a link takes sweep's look at an erased one", f"{SERVICES}/end_link.py",
         "if link.erased_at != erased_at:", "if False:",
-        f"{HANDLERS}erasure.py::test_whoever_is_at_a_link_that_is_erased_brings_nothing_back"),
+        f"{HANDLERS}erasure.py::test_who_was_at_it_leaves_nothing_though_it_was_erased_in_the_midst_of_its_end"),
     mutant("what is sealed is left when a link is erased", f"{SERVICES}/erase_link.py",
         "end_link.delete_secrets(left)", "pass",
         f"{HANDLERS}erasure.py::test_nothing_is_left_of_the_user_in_the_answer_and_afterwards"),

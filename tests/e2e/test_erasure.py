@@ -102,7 +102,7 @@ def test_a_worker_and_a_sender_that_are_at_a_link_when_it_is_erased_leave_nothin
         after = erase(deployed.api, sending)
         receiver.answers.append(500)
         receiver.over.set()
-        eventually(lambda: deployed.logged(f'"erased while its event was sent","linkId":"{sending}"'))
+        eventually(lambda: deployed.logged('"erased while its event was sent"') == 1)
         for link_id in (running.link_id, sending):
             eventually(partial(clean, deployed, link_id))
             assert_nothing_is_left(deployed.link(link_id))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -155,7 +155,7 @@ def retrying(stack: Stack) -> str:
 
 
 def failed(stack: Stack) -> str:
-    token = answered(stack, "user_locked")
+    token = answered(stack, "user_declined")
     stack.work()
     return token
 
@@ -197,7 +197,7 @@ STATES: dict[Callable[[Stack], str | None], tuple[str, str | None]] = {
     owed: ("complete", None),
     delivered: ("complete", None),
     retrying: ("complete", None),
-    failed: ("failed", "LOGIN_FAILED"),
+    failed: ("failed", "AUTOMATION_ERROR"),
     canceled: ("canceled", None),
     expired: ("expired", None),
     timed_out: ("failed", "CLIENT_TIMEOUT"),
@@ -632,7 +632,7 @@ def assert_it_stays_erased(
 
 
 def meet(scene: Callable[[Simulation], Scene], erase: Any, point: int, crash: int) -> int | None:
-    """Somebody's act, with a whole erasure before one of its calls, and with a crash some calls later.
+    """Somebody's act, with an erasure and a sweep before one of its calls, and with a crash some calls later.
 
     Returns how many crashes there were; None if the act makes fewer calls.
     """
@@ -646,6 +646,7 @@ def meet(scene: Callable[[Simulation], Scene], erase: Any, point: int, crash: in
             under_way = webhook is not None and webhook.lease_until > 0
             assert erase(world, told.link_id).status == 200, where
             erased.append((standing(world, told.link_id), sent(world, told.link_id) + under_way))
+            sweep(world, told.link_id)
             if crash:
                 world.faults.crash_at = world.faults.calls + crash
 
@@ -677,6 +678,20 @@ def test_whoever_is_at_a_link_that_is_erased_brings_nothing_back(
     assert '"level":"ERROR"' not in text
     with capsys.disabled():
         sys.stdout.write(f"\n{scene.__name__}: {tried} erasures before {point - 1} calls\n")
+
+
+def test_who_was_at_it_leaves_nothing_though_it_was_erased_in_the_midst_of_its_end() -> None:
+    """Three at once: an answer that is sealed, a cancel, and an erasure before each of that one's calls."""
+    for point, crash, within in product(range(1, 6), range(6), range(1, 9)):
+
+        def erase(world: Simulation, link_id: str, within: int = within) -> Answer:
+            told: list[Answer] = []
+            world.faults.meet_at = world.faults.calls + within
+            world.faults.meets = lambda: told.append(world.erase(link_id))
+            assert world.cancel(link_id).status == 200
+            return told[0]
+
+        assert meet(answers, erase, point, crash) is not None or point == 5
 
 
 def crossed(scene: Callable[[Simulation], Scene], erase: Any, point: int, crash: int) -> int | None:
