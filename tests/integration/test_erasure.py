@@ -34,8 +34,8 @@ from tests.integration.simulation import Crash, Simulation, simulation
 from tests.integration.test_canaries import assert_clean, body, everything
 from tests.integration.test_link_page import page, view
 
-USER, NOTE, PATH, HOOK = (f"canary-{n}-of-a-user" for n in range(4))
-CANARIES = (USER, NOTE, PATH, HOOK, "Canary Quisling", "4242424242424242")
+USER, NOTE, PATH, HOOK, SITE = (f"canary-{n}-of-a-user" for n in range(5))
+CANARIES = (USER, NOTE, PATH, HOOK, SITE, "Canary Quisling", "4242424242424242")
 READ, WRITE = "paymentMethod.read", "paymentMethod.write"
 CLAIM_KEY, MAKE_KEY = "0123456789abcdef", {"idempotency-key": "k"}
 # All that may stand on what is left of a link.
@@ -68,6 +68,7 @@ def canaried(**changes: Any) -> dict[str, Any]:
         "externalUserId": USER,
         "metadata": {"note": NOTE},
         "returnUrl": f"https://app.example/{PATH}",
+        "embedOrigins": [f"https://{SITE}.example"],
         "webhookUrl": f"https://hook.example.com/{HOOK}",
     }
     made = body(cardNumber="4242424242424242") | words | changes
@@ -242,7 +243,7 @@ def test_nothing_is_left_of_the_user_in_the_answer_and_afterwards(
     status, error = STATES[state]
     assert (erased["status"], erased["error"] and erased["error"]["code"]) == (status, error)
     assert erased["erasedAt"] == stack.now + (row.get("clockOffset") or 0)
-    nothing = ("externalUserId", "metadata", "returnUrl", "result")
+    nothing = ("externalUserId", "metadata", "returnUrl", "embedOrigins", "result")
     assert {name: erased[name] for name in nothing} == dict.fromkeys(nothing)
     assert "timeline" not in erased
     assert erased["webhook"] == {"status": "none", "attempts": 0, "nextAttemptAt": None}
