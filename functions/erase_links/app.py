@@ -21,4 +21,5 @@ def lambda_handler(request: http.CallerRequest) -> http.Response:
     count, remaining = erase_user(
         body["externalUserId"], request.caller, clock=lambda: time.time_ns() // 1_000_000
     )
+    request.log["erased"] = count
     return http.answer(200, {"erased": count, "remaining": remaining})

@@ -15,6 +15,7 @@ import pytest
 from functions.sweep import app as sweep_app
 from latchkey.adapters import store
 from latchkey.domain import ids
+from latchkey.domain.errors import UnavailableError
 from latchkey.domain.links import AFTERMATH_MS, DUE_SHARDS, OPEN
 from latchkey.domain.retry_schedule import Outcome
 from latchkey.services import erase_link
@@ -301,6 +302,33 @@ def test_what_a_newer_release_has_stored_of_the_user_goes_too(stack: Stack) -> N
     stack.erase(link_id)
     (row,) = stack.links()
     assert_nothing_is_left(row)
+
+
+def test_an_erasure_that_was_cut_short_is_ended_by_the_next(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_id = stack.create(canaried()).json["linkId"]
+
+    def away(*_: Any) -> None:
+        raise UnavailableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "delete_secret", away)
+        assert stack.erase(link_id).status == 503
+    assert len(stack.rows("SecretsTable")) == 1
+    assert stack.erase(link_id).status == 200
+    assert stack.rows("SecretsTable") == []
+
+
+def test_the_clock_of_what_is_left_goes_on_to_its_end(stack: Stack) -> None:
+    link_id = stack.create(canaried()).json["linkId"]
+    before = stack.erase(link_id).json
+    after = stack.advance(link_id, seconds=3600).json
+    assert {name for name in before if after[name] != before[name]} == {"testClock"}
+    assert stack.advance(link_id, until="expiry").status == 409
+    assert stack.advance(link_id, until="retention").status == 200
+    assert stack.get(link_id).status == 404
+    assert stack.links() == []
 
 
 def test_only_its_owner_erases_a_link(stack: Stack) -> None:

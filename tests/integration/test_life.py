@@ -135,19 +135,23 @@ class Life(RuleBasedStateMachine):
         meant_too = [each for each in self.links if each.user == link.user and not each.erased]
         before = {each.link_id: self.read(each) for each in self.links}
         answer = self.world.survives(erases)
-        done = [each for each in self.links if self.world.stored(each.link_id).erased_at and not each.erased]
+        done = self.newly_erased()
         if answer is not None:
             assert answer.status == 200
-            assert done == (meant_too if all_of_user else [link] if not link.erased else [])
+            assert done == (meant_too if all_of_user else [each for each in meant_too if each is link])
             assert not all_of_user or answer.json == {"erased": len(done), "remaining": False}
             assert all(self.world.memory.secrets[each.link_id] == {} for each in done)
         for each in done:
-            each.erased = self.read(each)
-            each.sent = self.sent(each)
-            was = before[each.link_id]
+            was, left = before[each.link_id], each.last or {}
             if was["status"] not in STEPS:
                 kept = ("status", "completedAt", "claimedAt", "operations")
-                assert {name: each.erased[name] for name in kept} == {name: was[name] for name in kept}
+                assert {name: left[name] for name in kept} == {name: was[name] for name in kept}
+
+    def newly_erased(self) -> list[Known]:
+        done = [each for each in self.links if self.world.stored(each.link_id).erased_at and not each.erased]
+        for each in done:
+            each.erased, each.sent = self.read(each), self.sent(each)
+        return done
 
     # --- The user --------------------------------------------------------------------------------
 
@@ -239,7 +243,7 @@ class Life(RuleBasedStateMachine):
 
     proceed_further = proceed
 
-    @rule(who=st.sampled_from(("user", "maker")))
+    @rule(who=st.sampled_from(("user", "maker", "eraser")))
     def stop_next(self, who: str) -> None:
         self.stops_next = who
 
@@ -249,6 +253,9 @@ class Life(RuleBasedStateMachine):
             (link,) = [link for link in self.links if link.link_id[5:] == request["sessionId"][5:]]
             if who == "user" and link.token:
                 self.world.survives(partial(self.world.client, link.token, "POST /link/session/cancel"))
+            elif who == "eraser":
+                self.world.survives(partial(self.world.erase, link.link_id))
+                self.newly_erased()
             else:
                 self.world.survives(partial(self.world.cancel, link.link_id))
         return self.sandbox(request)
