@@ -26,6 +26,11 @@ class Caller:
         """What the caller's links are filed under: neither account nor mode sees another's."""
         return f"{self.account}#{'live' if self.livemode else 'test'}"
 
+    @property
+    def last4(self) -> str:
+        """What a key is told by, wherever it must not stand."""
+        return self.api_key[-4:]
+
 
 def authenticate(key: str, now: int) -> Caller:
     """The caller behind an API key, at `now` (ms).
