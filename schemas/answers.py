@@ -36,6 +36,7 @@ type DeliveryErrorCode = Literal[
 type ErrorCode = Literal[
     "validation_failed",
     "unauthorized",
+    "forbidden",
     "not_found",
     "conflict",
     "gone",

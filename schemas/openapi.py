@@ -7,6 +7,7 @@ from typing import Any
 
 from latchkey.domain import examples
 from latchkey.domain.catalogue import providers
+from latchkey.domain.scopes import SCOPE_OF
 from schemas.answers import ANSWERS, EXAMPLES
 from schemas.events import Event, EventList
 from schemas.requests import BODIES, ListEventsQuery, ListLinksQuery
@@ -363,6 +364,14 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     "true when an earlier request with this key got this answer.", required=False
                 ),
                 "WWW-Authenticate": _header("Bearer"),
+                "Latchkey-Key-Expires": _header(
+                    "When the API key expires, in milliseconds; within 14 days of it.", required=False
+                ),
+                "RateLimit": _header(
+                    '"key";r=REMAINING;t=SECONDS until all is back, when four fifths are used.',
+                    required=False,
+                ),
+                "RateLimit-Policy": _header('"key";q=REQUESTS;w=1, beside RateLimit.', required=False),
             },
             "responses": {
                 "400": _answer(
@@ -370,6 +379,9 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                 ),
                 "401": _answer(
                     "No valid API key or client token", "ApiError", "Cache-Control", "WWW-Authenticate"
+                ),
+                "403": _answer(
+                    "The API key is restricted, and not to this", "ApiError", "Cache-Control", *_notices()
                 ),
                 "404": _perhaps_the_gateways("Unknown, or not this account's in this mode"),
                 "409": _answer("It does not go with the present state", "ApiError", "Cache-Control"),
@@ -381,7 +393,7 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                 "422": _answer(
                     "The Idempotency-Key came with another body before", "ApiError", "Cache-Control"
                 ),
-                "429": _perhaps_the_gateways("Too many requests", "Retry-After"),
+                "429": _perhaps_the_gateways("Too many requests", "Retry-After", *_notices()),
                 "500": _perhaps_the_gateways("A fault of ours"),
                 "503": _perhaps_the_gateways(
                     "A store is throttled or out of reach; try again", "Retry-After"
@@ -392,9 +404,15 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
         },
     }
     for path, methods in made["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             operation["tags"] = [_tag(path)]
             operation["description"] = DESCRIPTIONS[operation["operationId"]]
+            if scope := SCOPE_OF.get(f"{method.upper()} {path}"):
+                operation["description"] += f" A restricted key needs the scope {scope}."
+                for response in operation["responses"].values():
+                    if "headers" in response:
+                        response["headers"] |= _notices()
+                operation["responses"]["403"] = _component("responses", "403")
     return made
 
 
@@ -561,6 +579,14 @@ def _json(schema: str) -> dict[str, Any]:
 
 def _headers(*names: str) -> dict[str, Any]:
     return {name: _component("headers", name) for name in ("X-Request-Id", "X-Latchkey-Version", *names)}
+
+
+def _notices() -> dict[str, Any]:
+    """What any answer to an API key may tell of that."""
+    return {
+        name: _component("headers", name)
+        for name in ("Latchkey-Key-Expires", "RateLimit", "RateLimit-Policy")
+    }
 
 
 def _answer(description: str, schema: str, *headers: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from latchkey.domain import ids
 from tests.e2e.api import Api, Session, eventually, founding, link
 from tests.e2e.deployed import Deployed
 from tests.e2e.receiver import Receiver, receiving
-from tests.template import actions, resources, statements
+from tests.template import actions, resources, routes, statements
 
 WRITE, READ = "paymentMethod.write", "paymentMethod.read"
 # What takes longer than this does not work: sweep, which would make up for much, is kept from running.
@@ -275,6 +275,20 @@ def sweeps_much(deployed: Deployed, api: Api) -> bool:
                 batch.delete_item(Key={"pk": link_id, "sk": row["sk"]})
 
 
+def counts_use(stem: str, deployed: Deployed, api: Api) -> bool:
+    """Whether a request to the function is noted as the key's use; any request, and whatever it answers."""
+    route = next(route for route, name in routes().items() if name == f"{stem}Function" and "/v1/" in route)
+    method, _, path = route.partition(" ")
+    api.request(method, path.replace("{", "").replace("}", ""))
+    key = f"key#{ids.api_key_hash(api.key)}"
+    return soon(lambda: key in [row["pk"] for row in deployed.rows("KeyUseTable")], 2)
+
+
+COUNTING = sorted(
+    name.removesuffix("Function")
+    for name in resources("AWS::Serverless::Function")
+    if any(statement["Sid"] == "CountUse" for statement in statements(name))
+)
 NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("CreateLink", "ReadApiKey", "dynamodb:GetItem"): creates_link,
     ("CreateLink", "PutLink", "dynamodb:PutItem"): creates_link,
@@ -362,6 +376,11 @@ NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
     ("Sweep", "WakeWorker", "sqs:SendMessage"): sweeps_sessions,
     ("Sweep", "HandOver", "lambda:InvokeFunction"): sweeps_much,
 }
+for _stem in COUNTING:
+    NEEDED |= dict.fromkeys(
+        [(_stem, "CountUse", f"dynamodb:{call}") for call in ("GetItem", "UpdateItem")],
+        functools.partial(counts_use, _stem),
+    )
 
 
 def test_every_permission_of_every_role_is_on_trial() -> None:

@@ -22,7 +22,7 @@ from latchkey.adapters import aws, sealing, settings, store, telemetry
 from latchkey.domain import ids
 from latchkey.domain.links import Link
 from latchkey.domain.retry_schedule import Outcome
-from latchkey.services import authenticate
+from latchkey.services import authenticate, key_use
 from schemas import answers, events, shapes
 from tests.judge import hold
 from tests.template import ROOT, resources, table_definition
@@ -211,6 +211,30 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
     return receiver
 
 
+class Threads:
+    """In place of the threads beside requests: none runs before a test lets it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+        self.at_once = False
+
+    def __call__(self, target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> "Threads":
+        assert daemon  # a process that ends does not wait for it
+        self._waiting.append(lambda: target(*args))
+        return self
+
+    def start(self) -> None:
+        if self.at_once:
+            self.run()
+
+    def run(self) -> int:
+        """Let all run that wait; returns how many there were."""
+        running, self._waiting = self._waiting, []
+        for work in running:
+            work()
+        return len(running)
+
+
 LOGIN = {"username": "user_good", "password": "pass_good"}
 
 
@@ -221,6 +245,7 @@ class Stack:
     dynamodb: Any
     kms: Any
     connectors: Connectors = field(default_factory=Connectors)
+    threads: Threads = field(default_factory=Threads)
     now: int = 1_704_067_200_000
 
     def __post_init__(self) -> None:
@@ -469,6 +494,7 @@ def new_stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iter
     authenticate._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
+    monkeypatch.setattr(key_use, "Thread", stack.threads)
     monkeypatch.setattr(aws, "functions", lambda: stack.connectors)
     monkeypatch.setattr(aws, "sqs", lambda: stack.queues)
     stack.forget_settings()

@@ -22,7 +22,7 @@ from latchkey.domain import ids
 from latchkey.domain.errors import NotFoundError
 from latchkey.domain.links import NUDGE_MS, Link, Sealed, Session, turned_since
 from latchkey.domain.retry_schedule import Outcome
-from latchkey.services import authenticate
+from latchkey.services import authenticate, key_use
 from tests.integration.conftest import SAMPLE_KEY, Stack
 
 MINUTE = 60_000
@@ -331,6 +331,7 @@ def simulation() -> Iterator[Simulation]:
         kms = _Client(faults, world.kms, "generate_data_key", "decrypt")
         sqs = _Client(faults, world.queues, "send_message")
         connectors = _Client(faults, world.connectors, "invoke")
+        patch.setattr(key_use, "Thread", world.threads)
         patch.setattr(aws, "kms", lambda: kms)
         patch.setattr(aws, "sqs", lambda: sqs)
         patch.setattr(aws, "functions", lambda: connectors)

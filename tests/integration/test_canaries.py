@@ -205,7 +205,7 @@ def test_what_a_caller_says_of_its_user_is_in_no_log(stack: Stack, output: Outpu
 
 def test_a_key_and_a_request_are_in_no_ones_repr() -> None:
     event = sample_event("create_link")
-    request = http.CallerRequest(event, 0, {}, authenticate.Caller("acme", False, SAMPLE_KEY))
+    request = http.CallerRequest(event, 0, {}, {}, authenticate.Caller("acme", False, SAMPLE_KEY))
     assert_clean(repr(request), SAMPLE_KEY, event["body"])
 
 

@@ -193,6 +193,7 @@ def used() -> Iterator[dict[str, set[Call]]]:
         new_stack(monkeypatch, clients) as stack,
     ):
         calls = Calls(stack, monkeypatch)
+        stack.threads.at_once = True
         for folder in FOLDERS:
             module = importlib.import_module(f"functions.{folder}.app")
             handler = recording(calls, folder, module.lambda_handler)
@@ -200,6 +201,8 @@ def used() -> Iterator[dict[str, set[Call]]]:
         for prepare, _ in REQUESTS.values():
             act = prepare(stack)
             _cold()
+            for row in stack.rows("KeyUseTable"):  # as if nobody had used a key yet
+                stack.dynamodb.Table("KeyUseTable").delete_item(Key={"pk": row["pk"]})
             act()
         lives(stack, monkeypatch)
         yield made
@@ -207,14 +210,15 @@ def used() -> Iterator[dict[str, set[Call]]]:
 
 def conceivable() -> Iterator[Call]:
     """Each action of the services that are used, on each resource, key and purpose."""
-    links, secrets = arn("LinksTable"), arn("SecretsTable")
+    links, secrets, use = arn("LinksTable"), arn("SecretsTable"), arn("KeyUseTable")
     reads = ("GetItem", "Query", "BatchGetItem", "Scan")
     writes = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
     for action, key in product((*reads, *writes), KEYS):
         yield Call(f"dynamodb:{action}", links, ((LEADING, f"{key}x"),))
     for action in (*reads, *writes):
         yield Call(f"dynamodb:{action}", secrets, ((LEADING, "link_x"),))
-    yield from (Call("dynamodb:Scan", table) for table in (links, secrets))  # no key is named
+        yield Call(f"dynamodb:{action}", use, ((LEADING, "key#x"),))
+    yield from (Call("dynamodb:Scan", table) for table in (links, secrets, use))  # no key is named
     for index in resources("AWS::DynamoDB::Table")["LinksTable"]["GlobalSecondaryIndexes"]:
         yield from (Call(f"dynamodb:{a}", f"{links}/index/{index['IndexName']}") for a in ("Query", "Scan"))
     for action, purpose in product(("GenerateDataKey", "Decrypt", "Encrypt", "ReEncryptFrom"), PURPOSES):

@@ -108,7 +108,7 @@ def test_links_can_be_restored_and_secrets_cannot() -> None:
         name: table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
         for name, table in TABLES.items()
     }
-    assert recovery == {"LinksTable": True, "SecretsTable": False}
+    assert recovery == {"LinksTable": True, "SecretsTable": False, "KeyUseTable": False}
     assert not [name for name, table in TABLES.items() if "StreamSpecification" in table]
 
 

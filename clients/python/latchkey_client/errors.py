@@ -68,7 +68,11 @@ class BadRequestError(APIStatusError):
 
 
 class AuthenticationError(APIStatusError):
-    """401: the key or token is missing, malformed, unknown or revoked."""
+    """401: the key or token is missing, malformed, unknown, revoked or expired."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key is restricted, and lacks the scope that the message names."""
 
 
 class NotFoundError(APIStatusError):
@@ -98,6 +102,7 @@ class InternalServerError(APIStatusError):
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
+    403: PermissionDeniedError,
     404: NotFoundError,
     409: ConflictError,
     410: GoneError,

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from latchkey import __version__
 from latchkey.adapters import aws, telemetry
-from latchkey.domain import strictjson
+from latchkey.domain import scopes, strictjson
 from latchkey.domain.errors import (
     Issue,
     LatchkeyError,
+    RateLimitedError,
     TooLargeError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
+from latchkey.domain.limits import Limit
 from latchkey.domain.links import Link
 from latchkey.services import authenticate, read_link
+from latchkey.services.key_use import Standing
 
 if TYPE_CHECKING:
     from latchkey.domain.catalogue import Document
@@ -83,6 +87,7 @@ class Request:
     event: dict[str, Any] = field(repr=False)
     now: int  # milliseconds
     log: dict[str, Any]  # members of the request's log line, to which handlers add
+    notices: dict[str, str]  # headers of the answer, whatever that becomes
 
     def header(self, name: str) -> str | None:
         """A header's value; names are lower case."""
@@ -169,11 +174,29 @@ def private(handle: Callable[[CallerRequest], Response]) -> telemetry.LambdaHand
     """Make a Lambda handler of a route that needs an API key."""
 
     def respond(request: Request) -> Response:
-        caller = authenticate.authenticate(request.bearer, request.now)
+        caller, standing = authenticate.authenticate(request.bearer, request.now)
         request.log.update(account=caller.account, livemode=caller.livemode)
-        return handle(CallerRequest(request.event, request.now, request.log, caller))
+        if caller.expires_soon(request.now):
+            request.notices["Latchkey-Key-Expires"] = str(caller.expires_at)
+        if caller.limit is not None and standing is not None:
+            _admit(caller.limit, standing, request.notices)
+        scopes.check(request.route, caller.scopes)
+        return handle(CallerRequest(request.event, request.now, request.log, request.notices, caller))
 
     return _handler(respond)
+
+
+def _admit(limit: Limit, standing: Standing, notices: dict[str, str]) -> None:
+    """Tell how the key stands with its limit when little is left; raise RateLimitedError when nothing is."""
+    if 5 * standing.left < limit.burst:
+        notices["RateLimit-Policy"] = f'"key";q={limit.rate};w=1'
+        notices["RateLimit"] = f'"key";r={standing.left};t={math.ceil(standing.full_in)}'
+    if standing.wait:
+        raise RateLimitedError(
+            f"More than {limit.rate} requests a second, or {limit.burst} at once; send this one again after "
+            "Retry-After",
+            math.ceil(standing.wait),
+        )
 
 
 def public(
@@ -198,7 +221,7 @@ def _handler(
         now = time.time_ns() // 1_000_000
         request_id = event["requestContext"]["requestId"]
         log: dict[str, Any] = {"requestId": request_id, "route": event["routeKey"]}
-        request, failure = Request(event, now, log), None
+        request, failure = Request(event, now, log, {}), None
         try:
             response = respond(request)
         except LatchkeyError as error:
@@ -213,6 +236,7 @@ def _handler(
             "X-Request-Id": request_id,
             "X-Latchkey-Version": __version__,
             "Cache-Control": "no-store",
+            **request.notices,
         }
         if response.body is None:
             return {"statusCode": response.status, "headers": headers | response.headers}

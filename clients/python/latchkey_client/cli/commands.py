@@ -34,6 +34,7 @@ from latchkey_client.errors import (
     GoneError,
     LatchkeyError,
     NotFoundError,
+    PermissionDeniedError,
     RateLimitError,
     UnprocessableEntityError,
     WaitTimeoutError,
@@ -43,12 +44,12 @@ EXIT_CODES = """\
 Data goes to stdout and words to stderr; with --json data is one JSON object a line, and an error too.
 
 Exit codes: 0 done; 1 it ended otherwise, or something was found wrong; 2 wrong usage, or refused as \
-invalid; 3 no valid key; 4 not found; 5 refused in that state; 6 too many requests; 7 no answer, or a \
-failure of the service; 130 interrupted.
+invalid; 3 no valid key, or one that may not; 4 not found; 5 refused in that state; 6 too many requests; \
+7 no answer, or a failure of the service; 130 interrupted.
 """
 CODES: list[tuple[type[LatchkeyError] | tuple[type[LatchkeyError], ...], int]] = [
     (BadRequestError, 2),
-    (AuthenticationError, 3),
+    ((AuthenticationError, PermissionDeniedError), 3),
     (NotFoundError, 4),
     ((ConflictError, GoneError, UnprocessableEntityError), 5),
     (RateLimitError, 6),

@@ -16,6 +16,7 @@ class Settings:
 
     links_table: str
     secrets_table: str
+    key_use_table: str
     sealing_key: str  # ARN
     link_base_url: str  # "" means the address at which the API was called
     max_expires_in: int  # seconds
@@ -25,6 +26,8 @@ class Settings:
     sandbox_connector: str  # "" where no session is run
     session_queue: str  # URL
     webhook_queue: str  # URL
+    key_rate: int  # requests a second; 0 for no limit
+    key_burst: int
     webhook_ports: frozenset[int]
     allow_loopback_webhooks: bool
 
@@ -65,6 +68,7 @@ def settings() -> Settings:
     return Settings(
         links_table=_read("LINKS_TABLE"),
         secrets_table=_read("SECRETS_TABLE"),
+        key_use_table=_read("KEY_USE_TABLE"),
         sealing_key=_read("SEALING_KEY"),
         link_base_url=_read("LINK_BASE_URL"),
         max_expires_in=_integer("MAX_EXPIRES_IN", _read("MAX_EXPIRES_IN")),
@@ -78,6 +82,8 @@ def settings() -> Settings:
         sandbox_connector=os.environ.get("SANDBOX_CONNECTOR", ""),
         session_queue=_read("SESSION_QUEUE"),
         webhook_queue=_read("WEBHOOK_QUEUE"),
+        key_rate=_integer("KEY_RATE", _read("KEY_RATE")),
+        key_burst=_integer("KEY_BURST", _read("KEY_BURST")),
         webhook_ports=frozenset(
             _integer("WEBHOOK_PORTS", port.strip()) for port in _read("WEBHOOK_PORTS").split(",")
         ),

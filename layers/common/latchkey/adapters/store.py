@@ -37,6 +37,7 @@ API_KEY_ROW = "key"
 ACCOUNT_ROW = "account"
 HOST_ROW = "host"
 TURN_ROW = "turn"
+KEY_USE_KEPT = 400 * 86_400  # seconds after the last use
 DUE_PAGE = 100  # links that are due, in one query: 1 s of work for a sweep
 MAX_ROUNDS = 8  # of a change that other writers keep getting ahead of
 
@@ -56,6 +57,18 @@ class ApiKeyRow:
     account: str
     livemode: bool
     revoked: bool
+    label: str | None = None
+    expires_at: int | None = None
+    scopes: tuple[str, ...] | None = None  # what it may do; None for all
+    rate: int | None = None  # instead of the deployment's
+    burst: int | None = None
+
+
+class KeyUseRow(NamedTuple):
+    """What all environments together know of an API key's use."""
+
+    full_at: int = 0  # of its bucket, in microseconds: see domain.limits
+    used_on: int = 0  # the beginning of the last day of its use
 
 
 # --- Items ---------------------------------------------------------------------------------------
@@ -168,7 +181,66 @@ def _link(item: "Mapping[str, AttributeValueTypeDef]") -> Link:
 def get_api_key(key_hash: str) -> ApiKeyRow | None:
     """The key whose SHA-256 this is. Read consistently, so that a new key works at once."""
     row = _get(settings().links_table, f"key#{key_hash}", API_KEY_ROW)
-    return None if row is None else ApiKeyRow(row["account"], row["livemode"], "revokedAt" in row)
+    if row is None:
+        return None
+    return ApiKeyRow(
+        row["account"],
+        row["livemode"],
+        revoked="revokedAt" in row,
+        label=row.get("label"),
+        expires_at=row.get("expiresAt"),
+        scopes=tuple(row["scopes"]) if "scopes" in row else None,
+        rate=row.get("rate"),
+        burst=row.get("burst"),
+    )
+
+
+def get_key_use(key_hash: str) -> KeyUseRow:
+    """How the API key has been used, as of some moment before, which may miss the last second."""
+    with aws.unavailable_when_down():
+        answer = aws.dynamodb().get_item(
+            TableName=settings().key_use_table, Key={"pk": {"S": f"key#{key_hash}"}}
+        )
+    return _key_use(answer.get("Item", {}))
+
+
+def tell_key_use(
+    key_hash: str, used_on: int, *, now: int, row: int, full_at: int, more: int
+) -> tuple[KeyUseRow, bool]:
+    """Tell the row of a use: its day, and by how much `more` time the bucket will be full later.
+
+    A bucket that is full by now begins anew with `full_at`. Which of the two it is goes by `row`, as it was
+    last heard of; if that was wrong nothing is written. One write in any case. Returns the row and whether it
+    was written.
+    """
+    client, values = aws.dynamodb(), {":now": now, ":day": used_on, ":ttl": used_on // 1000 + KEY_USE_KEPT}
+    if row > now:
+        full, condition = "fullAt + :more", "fullAt > :now"
+        values[":more"] = more
+    else:
+        full, condition = ":full", "attribute_not_exists(fullAt) OR fullAt <= :now"
+        values[":full"] = full_at
+    with aws.unavailable_when_down():
+        try:
+            answer = client.update_item(
+                TableName=settings().key_use_table,
+                Key={"pk": {"S": f"key#{key_hash}"}},
+                UpdateExpression=f"SET fullAt = {full}, usedOn = :day, #ttl = :ttl",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues=_item(values),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except client.exceptions.ConditionalCheckFailedException as error:
+            old: dict[str, Any] = dict(error.response)  # the stubs do not know of the item in it
+            return _key_use(old.get("Item", {})), False
+    return _key_use(answer["Attributes"]), True
+
+
+def _key_use(item: "Mapping[str, AttributeValueTypeDef]") -> KeyUseRow:
+    row = _row(item)
+    return KeyUseRow(row.get("fullAt", 0), row.get("usedOn", 0))
 
 
 def _get(table: str, pk: str, sk: str) -> dict[str, Any] | None:

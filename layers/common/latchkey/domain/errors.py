@@ -3,6 +3,7 @@
 LatchkeyError
 +-- ValidationFailedError        400
 +-- UnauthorizedError            401
++-- ForbiddenError               403
 +-- NotFoundError                404
 +-- ConflictError                409
 +-- GoneError                    410
@@ -15,8 +16,9 @@ LatchkeyError
 Whatever else is raised is a fault of ours and becomes 500 `internal`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -34,7 +36,7 @@ class LatchkeyError(Exception):
 
     status: ClassVar[int]
     code: ClassVar[str]
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     message: str = ""
 
     def __init__(self, message: str | None = None) -> None:
@@ -56,7 +58,13 @@ class UnauthorizedError(LatchkeyError):
     """No API key or client token, or one that is malformed, unknown, revoked or over."""
 
     status, code = 401, "unauthorized"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class ForbiddenError(LatchkeyError):
+    """The API key is restricted, and not to this."""
+
+    status, code = 403, "forbidden"
 
 
 class NotFoundError(LatchkeyError):
@@ -101,7 +109,10 @@ class RateLimitedError(LatchkeyError):
     """More than is allowed in the time; nothing was done."""
 
     status, code = 429, "rate_limited"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class UnavailableError(LatchkeyError):
@@ -111,7 +122,7 @@ class UnavailableError(LatchkeyError):
     message = (
         "Temporarily unavailable; send the same request again, with the same Idempotency-Key if it has one"
     )
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "2"}
+    headers = MappingProxyType({"Retry-After": "2"})
 
 
 class HandBackError(Exception):
