@@ -464,7 +464,7 @@ MUTANTS = [
         f"{HANDLERS}key_limits.py::test_ten_thousand_requests_at_five_times_the_rate_pass_at_the_rate"),
     mutant("each environment writes a day's use", f"{SERVICES}/key_use.py",
         "self._missed_on == today != self._used_on", "today != self._used_on",
-        f"{HANDLERS}key_limits.py::test_a_days_first_use_is_written_once_and_an_idle_key_costs_nothing"),
+        f"{HANDLERS}key_limits.py::test_environments_that_live_at_midnight_write_once_too"),
     mutant("both modes see one another's links", f"{SERVICES}/authenticate.py",
         "{'live' if self.livemode else 'test'}", "test",
         f"{HANDLERS}reading.py::test_neither_mode_sees_the_others_links"),

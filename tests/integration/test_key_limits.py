@@ -192,6 +192,18 @@ def test_a_days_first_use_is_written_once_and_an_idle_key_costs_nothing(
         stack.now += DAY - 4 * 61_000
 
 
+def test_environments_that_live_at_midnight_write_once_too(
+    stack: Stack, start: Callable[[int], Environments], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments, calls = start(5), Calls(stack, monkeypatch)
+    stack.now += DAY - 10_000
+    for wait in (0, 20_000, 61_000):
+        stack.now += wait
+        assert all(environments.passes(at) for at in range(5))
+    assert calls.take()["UpdateItem"] == 2
+    assert [row["usedOn"] for row in stack.rows("KeyUseTable")] == [stack.now - stack.now % DAY]
+
+
 def test_no_answer_waits_for_what_is_told(stack: Stack) -> None:
     for _ in range(20):
         assert stack.create(founding()).status == 201
