@@ -41,11 +41,18 @@ logs: .venv/.ready ## Follow the logs of the local stack's functions: LINK=link_
 listen: .venv/.ready ## Receive, verify and print the local stack's webhooks (PORT=4800 STATUS=204)
 	@$(LOCAL) local.listen $(if $(PORT),--port $(PORT)) $(if $(STATUS),--status $(STATUS))
 
-key: .venv/.ready ## Create an API key: ACCOUNT=acme MODE=test|live, on AWS with STACK=name
-	@$(call ask,ACCOUNT MODE,ACCOUNT=acme MODE=test)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) create $(ACCOUNT) $(MODE)
+# An option for a variable that was given in the command, if only to be empty; its value comes by the environment.
+option = $(if $(findstring command,$(origin $(1))),$(2) "$$$(1)")
 
-revoke-key: .venv/.ready ## Revoke an API key: KEY=lk_..., on AWS with STACK=name
-	@$(call ask,KEY,KEY=lk_test_...)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY)
+key: .venv/.ready ## Create an API key: ACCOUNT=acme MODE=test|live LABEL= EXPIRES=90d SCOPES=links:read,... RATE= BURST=, on AWS with STACK=name
+	@$(call ask,ACCOUNT MODE,ACCOUNT=acme MODE=test)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) create $(ACCOUNT) $(MODE) \
+		$(call option,LABEL,--label) $(call option,EXPIRES,--expires) $(call option,SCOPES,--scopes) $(call option,RATE,--rate) $(call option,BURST,--burst)
+
+keys: .venv/.ready ## List an account's API keys: ACCOUNT=acme, on AWS with STACK=name
+	@$(call ask,ACCOUNT,ACCOUNT=acme)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) list $(ACCOUNT)
+
+revoke-key: .venv/.ready ## Revoke an API key: KEY=lk_..., or its last four characters and ACCOUNT=acme, on AWS with STACK=name
+	@$(call ask,KEY,KEY=lk_test_...)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY) $(if $(ACCOUNT),--account $(ACCOUNT))
 
 link: .venv/.ready ## Print all that is known of a link: ID=link_..., on AWS with STACK=name
 	@$(call ask,ID,ID=link_...)$(LOCAL) local.story $(if $(STACK),--stack $(STACK)) $(ID)
