@@ -38,9 +38,6 @@ down: .venv/.ready ## Stop the local stack
 logs: .venv/.ready ## Follow the logs of the local stack's functions: LINK=link_... FUNCTION=RunSessionFunction
 	@$(LOCAL) local.stack logs $(if $(LINK),--link $(LINK)) $(if $(filter-out file,$(origin FUNCTION)),--function $(FUNCTION))
 
-listen: .venv/.ready ## Receive, verify and print the local stack's webhooks (PORT=4800 STATUS=204)
-	@$(LOCAL) local.listen $(if $(PORT),--port $(PORT)) $(if $(STATUS),--status $(STATUS))
-
 # An option for a variable that was given in the command, if only to be empty; its value comes by the environment.
 option = $(if $(findstring command,$(origin $(1))),$(2) "$$$(1)")
 
@@ -170,11 +167,13 @@ define environment
 	@echo "Installing $< into $(1)"
 	@$(UV) venv --quiet --clear --python 3.13 $(1)
 	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python $(1)/bin/python $<
+	$(2)
 	@touch $@
 endef
 
-.venv/.ready: requirements-dev.txt | $(UV)
-	$(call environment,.venv)
+# With the command latchkey, as it stands in clients/python.
+.venv/.ready: requirements-dev.txt clients/python/pyproject.toml | $(UV)
+	$(call environment,.venv,@$(UV) pip install --quiet --offline --no-deps --no-build-isolation --python .venv/bin/python -e clients/python)
 .local/sam/.ready: local/requirements-sam.txt | $(UV)
 	$(call environment,.local/sam)
 .local/emulator/.ready: local/requirements-emulator.txt | $(UV)

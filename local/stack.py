@@ -31,7 +31,7 @@ REGION = "us-east-1"
 STACK_NAME = "latchkey"
 PORT = 4600
 EMULATOR_PORT = 4601
-LISTENER_PORT = 4800
+RECEIVER_PORT = 4800  # of `latchkey receive`
 EMULATOR = ROOT / ".local/emulator/bin/python"
 
 
@@ -372,9 +372,9 @@ def sample_api_key() -> str:
 
 
 def sample_request() -> str:
-    """Its body, with the webhook to `make listen`, and not to a name that may be somebody's."""
+    """Its body, with the webhook to `latchkey receive`, and not to a name that may be somebody's."""
     body = json.loads(sample_event()["body"]) | {
-        "webhookUrl": f"http://127.0.0.1:{LISTENER_PORT}/",
+        "webhookUrl": f"http://127.0.0.1:{RECEIVER_PORT}/",
         "returnUrl": "https://example.com/done",
     }
     return json.dumps(body)
@@ -386,7 +386,7 @@ def print_welcome(running: dict[str, str], live: Mapping[str, Path]) -> None:
     print(f"  -H 'Authorization: Bearer {running['testApiKey']}' \\")
     print("  -H 'Content-Type: application/json' \\")
     print(f"  -d {shlex.quote(sample_request())}")
-    print("\nIts event comes to `make listen`.")
+    print("\nIts event comes to `.venv/bin/latchkey receive`.")
     if live:
         print(f"\nLive links of {', '.join(live)} are run by their connectors: {running['liveApiKey']}")
 

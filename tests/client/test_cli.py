@@ -138,6 +138,15 @@ def test_whoever_is_not_logged_in_is_told_how(stranger: Command) -> None:
     assert "--url" in stranger.err
 
 
+def test_whoever_never_logged_in_has_the_local_stack_of_the_folder(
+    stranger: Command, served: Served, home: Path
+) -> None:
+    stack_file(home, served)
+    assert stranger.json("whoami")[0]["url"] == served.url
+    profiles.save(profiles.Profile("cloud", "http://127.0.0.1:1", "lk_test_other"))
+    assert commands.Run(Output(False), None).profile.name == "cloud"
+
+
 def test_the_doctor_finds_what_is_wrong(
     latchkey: Command, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +236,43 @@ def test_secrets_and_data_come_by_standard_input_too(
     served.faults.next = [(200, {}, b'{"linkId": "link_1"}')]
     given("[{}]", "simulate", "link_1", "complete", "--data", "-")
     assert json.loads(served.faults.seen[-1][3])["data"] == [{}]
+
+
+def test_an_answer_waits_for_its_question(
+    latchkey: Command, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link's life without an id but its own."""
+
+    def answer(text: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        printed = latchkey("session", "input", token, "--input", "-", "--fields", "status", code=code)
+        return printed.rpartition("}\n")[2]  # the sandbox's log goes there too
+
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        served.stack.work()
+
+    monkeypatch.setattr("time.sleep", wait)
+    link, code = latchkey("links", "create", *READ, "--fields", "linkId,claimCode").split()
+    token = latchkey("session", "claim", code, "--fields", "clientToken").strip()
+    assert answer('{"username": "user_otp", "password": "pass_good"}') == "running\n"
+    assert answer('{"code": "123456"}') == "running\n"
+    assert answer("{}", code=2) == ""
+    assert "the session is complete" in latchkey.err
+    assert len(waited) == 3
+    assert latchkey("links", "get", link, "--fields", "status") == "complete\n"
+
+
+def test_only_the_members_that_are_named_are_printed(latchkey: Command) -> None:
+    (made,) = latchkey.json("links", "create", *READ, "--external-user-id", "a b\x1b")
+    fields = "linkId,webhook.status,webhook.attempts,result,externalUserId"
+    wanted = f"{made['linkId']} none 0 null a b�\n"
+    assert latchkey("links", "get", made["linkId"], "--fields", fields) == wanted
+    assert latchkey("links", "list", "--fields", "linkId") == f"{made['linkId']}\n"
+    latchkey("links", "get", "link_1", "--fields", "linkId", code=4)
+    assert latchkey.err.startswith("404 not_found: ")
 
 
 def test_without_a_terminal_nothing_is_asked_and_the_flag_is_named(

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import uuid
@@ -19,7 +20,6 @@ from latchkey_client import APIConnectionError, AsyncLatchkey, Latchkey, models
 from tests.client.faults import Answered, Faults, Sent
 from tests.e2e.api import TIMEOUT, eventually
 from tests.e2e.deployed import Deployed
-from tests.template import ROOT
 
 READ: list[models.OperationInput] = [{"resource": "paymentMethod", "action": "read"}]
 BUSY: Answered = (503, {"Retry-After": "0"}, b'{"error": "Later", "code": "unavailable"}')
@@ -106,12 +106,11 @@ def environment(deployed: Deployed, tmp_path: Path) -> dict[str, str]:
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local/stack.json").write_text(deployed.stack.file.read_text())
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LATCHKEY_")}
-    return kept | {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PYTHONPATH": str(ROOT / "clients/python")}
+    return kept | {"XDG_CONFIG_HOME": str(tmp_path / "config")}
 
 
 def command(*arguments: str) -> list[str]:
-    program = "import sys; from latchkey_client.cli import main; sys.argv[0] = 'latchkey'; main()"
-    return [sys.executable, "-c", program, *arguments]
+    return [str(Path(sys.executable).with_name("latchkey")), *arguments]
 
 
 def run(environment: dict[str, str], folder: Path, *arguments: str, code: int = 0) -> list[Any]:
@@ -151,6 +150,30 @@ def test_a_link_and_a_user_are_erased(
     assert run(environment, tmp_path, "links", "list", *of_user) == []
     assert all(deployed.api.link(link_id)["erasedAt"] for link_id in made)
     run(environment, tmp_path, "redeliver", made[0], code=5)
+
+
+def test_what_is_delivered_to_a_newcomer_is_shown_refused_and_shown_again(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    receiving = subprocess.Popen(
+        command("receive", "--port", "0", "--answer", "500"),
+        env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert receiving.stderr is not None
+        assert receiving.stdout is not None
+        url = re.findall(r"Receiving at (\S+/)\.", receiving.stderr.readline())[0]
+        (link,) = run(environment, tmp_path, "trigger", "canceled", "--webhook-url", url)
+        for attempt in (1, 2):
+            head = receiving.stdout.readline()
+            assert re.search(rf" 500 link.canceled msg_\S+, verified, attempt {attempt} seen here$", head)
+            shown = "".join(iter(receiving.stdout.readline, "}\n")) + "}"
+            assert json.loads(shown)["data"]["linkId"] == link["linkId"]
+            run(environment, tmp_path, "advance", link["linkId"], "--until", "next_attempt")
+    finally:
+        receiving.terminate()
+        receiving.communicate()
 
 
 def test_what_is_triggered_is_heard_and_handed_on_signed(

@@ -1,5 +1,6 @@
 """What `make up` and its neighbours say and choose before anything runs."""
 
+import inspect
 import re
 import socket
 import subprocess
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from latchkey_client.cli import commands
 from local import deploy, keys
-from local.stack import LISTENER_PORT, Failure, Stack, is_free, sample_request
+from local.stack import RECEIVER_PORT, Failure, Stack, is_free, sample_request
 from tests.template import ROOT
 
 
@@ -62,5 +64,6 @@ def test_a_stack_that_does_not_run_is_told_as_that(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_request_that_is_printed_calls_nobody_elses_address() -> None:
-    assert f'"http://127.0.0.1:{LISTENER_PORT}/"' in sample_request()
+    assert f'"http://127.0.0.1:{RECEIVER_PORT}/"' in sample_request()
+    assert inspect.signature(commands.receive).parameters["port"].default == RECEIVER_PORT
     assert set(re.findall(r"https?://([^/:\"]+)", sample_request())) == {"127.0.0.1", "example.com"}

@@ -485,6 +485,24 @@ def listen(
 
 
 @app.command
+def receive(*, port: int = 4800, answer: int = 204, run: Running) -> None:
+    """Be a webhookUrl on this machine: print each event that is delivered, its signature verified.
+
+    Only a stack on this machine delivers here; `listen` shows the events of any.
+
+    Parameters
+    ----------
+    port
+        Where, at 127.0.0.1.
+    answer
+        The status that verified events are answered with; 500 shows how they are tried again.
+    """
+    from latchkey_client.cli.receive import receive as serve
+
+    serve(run.client, run.output, port, answer)
+
+
+@app.command
 def webhook_test(
     url: str, /, *, type_: Annotated[str, Parameter(name="--type")] = "link.complete", run: Running
 ) -> int:
@@ -585,7 +603,7 @@ def trigger(
     integration
         The integration's id; its first read is asked for.
     webhook_url
-        Where to send the event; `latchkey listen` sees it without.
+        Where to send the event, such as what `latchkey receive` prints; `latchkey listen` sees it without.
     """
     from latchkey_client.cli.listen import signed
 
@@ -742,30 +760,34 @@ def session_show(token: Dashed, /, *, run: Running) -> None:
 @session.command(name="input")
 def session_input(
     token: str,
-    challenge_id: str,
+    challenge_id: str | None = None,
     /,
     *,
     input_: Annotated[Dashed | None, Parameter(name="--input")] = None,
     action: str | None = None,
     run: Running,
 ) -> None:
-    """Answer a session's open challenge; at a terminal its fields are asked for.
+    """Answer a session's challenge; at a terminal its fields are asked for.
 
     Parameters
     ----------
     token
         The client token.
+    challenge_id
+        The challenge's id; if it is left out the open one, or the next to come.
     input_
         A file of JSON, - for standard input.
     action
         One of the challenge's actions, in place of an answer.
     """
     answer = None if input_ is None else _json_file(input_)
-    if answer is None and action is None:
-        if not run.output.terminal:
-            raise Usage("Say --input or --action: there is no terminal to ask at")
-        challenge = run.client.sessions.get(client_token=token).challenge
-        answer = _typed(challenge.schema if challenge else {})
+    typed = answer is None and action is None
+    if typed and not run.output.terminal:
+        raise Usage("Say --input or --action: there is no terminal to ask at")
+    if typed or challenge_id is None:
+        challenge = _asked(run, token)
+        challenge_id = challenge_id or challenge.id
+        answer = _typed(challenge.schema) if typed else answer
     view = run.client.sessions.input(
         client_token=token, challenge_id=challenge_id, input=answer, action=action
     )
@@ -797,6 +819,7 @@ def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /, *, run: R
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    fields: str = "",
     profile: str | None = None,
 ) -> int:
     """Latchkey from the command line.
@@ -805,11 +828,13 @@ def launch(
     ----------
     json_
         Print data as JSON, one object a line.
+    fields
+        Print only these members, such as linkId,webhook.status: one line an object, blanks in between.
     profile
         The profile to use, in place of the environment's or the current one.
     """
     command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=True)
-    run = Run(Output(json_), profile)
+    run = Run(Output(json_, tuple(filter(None, fields.split(",")))), profile)
     try:
         return _reporting(lambda: command(*bound.args, **bound.kwargs, **dict.fromkeys(ignored, run)), run)
     finally:
@@ -851,7 +876,7 @@ def _tell(run: Run, error: Exception) -> int:
             "error": error.message, "code": error.code, "status": error.status, "requestId": error.request_id,
             "issues": [vars(issue) for issue in error.issues],
         }  # fmt: skip
-    if run.output.as_json:
+    if run.output.as_json and not run.output.fields:
         sys.stderr.write(json.dumps(told, ensure_ascii=False) + "\n")
         return code
     run.output.say(str(error))
@@ -865,6 +890,18 @@ def ask(run: Run, flag: str, question: str, choices: list[str]) -> str:
     if not run.output.terminal:
         raise Usage(f"Say {flag}, one of {', '.join(choices)}: there is no terminal to ask at")
     return Prompt.ask(question, choices=choices, console=run.output._err)
+
+
+def _asked(run: Run, token: str) -> models.Challenge:
+    """What a session asks, now or as soon as it does; an error once it asks nothing any more."""
+    with run.output.working("Waiting to be asked"):
+        while True:
+            view = run.client.sessions.get(client_token=token)
+            if view.challenge is not None:
+                return view.challenge
+            if view.status not in ("running", "awaiting_input"):
+                raise Usage(f"Nothing is asked any more: the session is {view.status}")
+            time.sleep(0.5)
 
 
 def _operation(run: Run, text: str, provider: models.Provider | None) -> models.OperationInput:

@@ -24,10 +24,11 @@ _COLOURS = {
 
 
 class Output:
-    """What a command prints; `as_json` for machines."""
+    """What a command prints; `as_json` for machines, or the members at these dotted paths alone."""
 
-    def __init__(self, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, as_json: bool, fields: Sequence[str] = ()) -> None:
+        self.as_json = as_json or bool(fields)
+        self.fields = fields
         # Soft: a line that is longer than the terminal is whole when it is copied, or piped.
         self._out = Console(highlight=False, soft_wrap=True)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -39,9 +40,16 @@ class Output:
 
     def json(self, data: Any) -> None:
         """One line of data."""
+        if self.fields:
+            return self.line(_CONTROLS.sub("�", " ".join(_plain(_at(data, path)) for path in self.fields)))
         # Not by rich, which would colour it and break it into lines.
         sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
         sys.stdout.flush()
+        return None
+
+    def document(self, data: Any) -> None:
+        """An object as JSON for a human."""
+        self.line(_CONTROLS.sub("�", json.dumps(data, indent=2, ensure_ascii=False)))
 
     def members(self, data: Mapping[str, Any]) -> None:
         """An object, a member a line; what has no value is left out."""
@@ -98,8 +106,12 @@ def cell(name: str, value: Any) -> Text:
         return Text("-", style="dim")
     if isinstance(value, int) and not isinstance(value, bool) and (name == "at" or name.endswith("At")):
         return Text(datetime.fromtimestamp(value / 1000, timezone.utc).astimezone().isoformat(" ", "seconds"))
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = _plain(value)
     return Text(_CONTROLS.sub("�", text), style=_COLOURS.get(text, ""))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _at(row: Mapping[str, Any], path: str) -> Any:

@@ -38,7 +38,8 @@ def path() -> Path:
 def chosen(name: str | None) -> Profile:
     """The named profile, else what the environment says, else the one that was logged in to last.
 
-    Raises LatchkeyError that says how to log in.
+    Whoever never logged in has the local stack of this folder, if one runs. Raises LatchkeyError that says
+    how to log in.
     """
     if name is None and os.environ.get("LATCHKEY_API_KEY"):
         return Profile(
@@ -46,6 +47,8 @@ def chosen(name: str | None) -> Profile:
         )
     saved = _read()
     name = name or saved["current"]
+    if name is None and (stack := find_stack(Path.cwd())) is not None:
+        return of_stack(stack)
     if name is None:
         raise LatchkeyError("You are not logged in: run `latchkey login`, or set LATCHKEY_API_KEY and "
                             "LATCHKEY_BASE_URL")  # fmt: skip
