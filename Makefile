@@ -51,6 +51,9 @@ keys: .venv/.ready ## List an account's API keys: ACCOUNT=acme, on AWS with STAC
 revoke-key: .venv/.ready ## Revoke an API key: KEY=lk_..., or its last four characters and ACCOUNT=acme, on AWS with STACK=name
 	@$(call ask,KEY,KEY=lk_test_...)$(LOCAL) local.keys $(if $(STACK),--stack $(STACK)) revoke $(KEY) $(if $(ACCOUNT),--account $(ACCOUNT))
 
+account: .venv/.ready ## Show or set where events of links without a webhookUrl go: ACCOUNT=acme WEBHOOK_URL=https://..., empty for nowhere, on AWS with STACK=name
+	@$(call ask,ACCOUNT,ACCOUNT=acme)$(LOCAL) local.accounts $(if $(STACK),--stack $(STACK)) $(ACCOUNT) $(call option,WEBHOOK_URL,--webhook-url)
+
 link: .venv/.ready ## Print all that is known of a link: ID=link_..., on AWS with STACK=name
 	@$(call ask,ID,ID=link_...)$(LOCAL) local.story $(if $(STACK),--stack $(STACK)) $(ID)
 

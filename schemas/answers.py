@@ -326,6 +326,32 @@ class ValidSecret(Model):
     expires_at: Time | None = Field(description="null for the newest.")
 
 
+class RateLimits(Model):
+    rate: int = Field(ge=1, description="Requests a second.")
+    burst: int = Field(ge=1, description="Requests at once.")
+
+
+class ApiKey(Model):
+    """The key that asks."""
+
+    last4: str = Field(min_length=4, max_length=4)
+    label: str | None
+    scopes: list[str] | None = Field(description="What a restricted key may do; null for a key that may all.")
+    expires_at: Time | None
+
+
+class Account(Model):
+    """The account of a key, in the key's mode."""
+
+    account: str
+    livemode: bool
+    limits: RateLimits | None = Field(description="Of this key; null for none.")
+    webhook_url: str | None = Field(
+        description="Where the events of links go that are created without a webhookUrl."
+    )
+    key: ApiKey
+
+
 class WebhookSecrets(Model):
     """The secrets that the account's webhooks are signed with, newest first."""
 
@@ -406,7 +432,7 @@ class GatewayError(Model):
 
 
 ANSWERS = (
-    *(CreatedLink, Link, LinkList, DeliveryList, Erased, Redelivery, WebhookSecrets, NewSecret),
+    *(CreatedLink, Link, LinkList, DeliveryList, Erased, Redelivery, WebhookSecrets, NewSecret, Account),
     *(WebhookTest, SandboxUserList),
     *(ClaimedLink, LinkStanding, Session, ProviderList, Provider, ApiError, GatewayError, AnyError),
 )

@@ -212,6 +212,16 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
                     },
                 }
             },
+            "/v1/account": {
+                "get": {
+                    "operationId": "readAccount",
+                    "summary": "Read what this key is, and what its account has set",
+                    "responses": {
+                        "200": _answer("The account", "Account", "Cache-Control"),
+                        **_errors(401),
+                    },
+                }
+            },
             "/v1/webhook-secret": {
                 "get": {
                     "operationId": "readWebhookSecrets",
@@ -417,6 +427,8 @@ def document(integrations: Collection[str] | None = None) -> dict[str, Any]:
 
 
 def _tag(path: str) -> str:
+    if path == "/v1/account":
+        return "Account"
     if path.startswith("/link/"):
         return "Client"
     if path in ("/v1/providers", "/v1/providers/{integrationId}", "/openapi.json"):
@@ -440,6 +452,7 @@ DESCRIPTIONS = {
     "cancelLink": "A write that was running may have happened: then error is OUTCOME_UNKNOWN.",
     "listDeliveries": "Oldest first, those that were asked for included; the newest hundred.",
     "redeliver": "One more attempt beside the schedule, for 30 days after the link's end.",
+    "readAccount": "The key's limits, scopes and expiry; where events of links without a webhookUrl go.",
     "readWebhookSecrets": "At most two are valid, newest first; both modes of an account share them.",
     "rotateWebhookSecret": "Both secrets sign until the overlap ends.",
     "listEvents": "Newest first; with `after`, those that ended since: oldest first, each once, however many "
@@ -465,6 +478,7 @@ TAGS = {
     "Links": "What a caller makes and reads.",
     "Webhooks": "How the caller is told, and by which secrets.",
     "Catalogue": "What is on offer.",
+    "Account": "Who asks, and what it may.",
     "Test mode": "What the owner of a test link may make happen.",
     "Client": "What the user's device does, with the claim code or the session's token.",
 }

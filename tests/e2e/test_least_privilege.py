@@ -66,6 +66,10 @@ def reads_catalogue(_: Deployed, api: Api) -> bool:
     return api.get("/v1/providers").status == 200
 
 
+def reads_account(_: Deployed, api: Api) -> bool:
+    return api.get("/v1/account").status == 200
+
+
 def shows_page(_: Deployed, api: Api) -> bool:
     return api.get(api.create().json["appClipUrl"].removeprefix(api.url)).status == 200
 
@@ -290,11 +294,12 @@ COUNTING = sorted(
     if any(statement["Sid"] == "CountUse" for statement in statements(name))
 )
 NEEDED: dict[tuple[str, str, str], Callable[[Deployed, Api], bool]] = {
-    ("CreateLink", "ReadApiKey", "dynamodb:GetItem"): creates_link,
+    ("CreateLink", "ReadApiKeyAndSettings", "dynamodb:GetItem"): creates_link,
     ("CreateLink", "PutLink", "dynamodb:PutItem"): creates_link,
     ("CreateLink", "PutSealedArguments", "dynamodb:PutItem"): creates_link,
     ("CreateLink", "TakeBackSealedArguments", "dynamodb:DeleteItem"): creates_link_once_and_seals_once,
     ("CreateLink", "Seal", "kms:GenerateDataKey"): creates_link,
+    ("Account", "ReadApiKeyAndSettings", "dynamodb:GetItem"): reads_account,
     ("GetLink", "ReadApiKeyAndLink", "dynamodb:GetItem"): reads_link,
     ("GetProviders", "ReadApiKey", "dynamodb:GetItem"): reads_catalogue,
     ("GetLink", "UnsealEvent", "kms:Decrypt"): reads_result,

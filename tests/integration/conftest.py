@@ -22,7 +22,7 @@ from latchkey.adapters import aws, sealing, settings, store, telemetry
 from latchkey.domain import ids
 from latchkey.domain.links import Link
 from latchkey.domain.retry_schedule import Outcome
-from latchkey.services import authenticate, key_use
+from latchkey.services import accounts, authenticate, key_use
 from schemas import answers, events, shapes
 from tests.judge import hold
 from tests.template import ROOT, resources, table_definition
@@ -45,6 +45,7 @@ ANSWERS: dict[tuple[str, int], type[shapes.Model]] = {
     ("POST /v1/links/{linkId}/cancel", 200): answers.Link,
     ("GET /v1/links/{linkId}/deliveries", 200): answers.DeliveryList,
     ("POST /v1/links/{linkId}/redeliver", 202): answers.Redelivery,
+    ("GET /v1/account", 200): answers.Account,
     ("GET /v1/webhook-secret", 200): answers.WebhookSecrets,
     ("POST /v1/webhook-secret/rotate", 200): answers.NewSecret,
     ("POST /v1/webhook-tests", 200): answers.WebhookTest,
@@ -492,6 +493,7 @@ def new_stack(monkeypatch: pytest.MonkeyPatch, clients: tuple[Any, Any]) -> Iter
     tables = [stack.dynamodb.create_table(**table_definition(t)) for t in resources("AWS::DynamoDB::Table")]
     _make_atomic(monkeypatch)
     authenticate._known.clear()
+    accounts._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
     monkeypatch.setattr(key_use, "Thread", stack.threads)

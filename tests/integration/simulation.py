@@ -22,7 +22,7 @@ from latchkey.domain import ids
 from latchkey.domain.errors import NotFoundError
 from latchkey.domain.links import NUDGE_MS, Link, Sealed, Session, turned_since
 from latchkey.domain.retry_schedule import Outcome
-from latchkey.services import authenticate, key_use
+from latchkey.services import accounts, authenticate, key_use
 from tests.integration.conftest import SAMPLE_KEY, Stack
 
 MINUTE = 60_000
@@ -78,6 +78,9 @@ class Memory:
 
     def get_api_key(self, key_hash: str) -> store.ApiKeyRow | None:
         return self.keys.get(key_hash)
+
+    def get_default_webhook(self, _account: str) -> str | None:
+        return None
 
     def get_link(self, link_id: str) -> Link | None:
         item = self.items.get(link_id)
@@ -341,10 +344,10 @@ def simulation() -> Iterator[Simulation]:
         for variable in ("SESSION_QUEUE", "WEBHOOK_QUEUE", "SEALING_KEY"):
             patch.setenv(variable, variable)
         settings.settings.cache_clear()
-        for cache in (authenticate._known, sealing._data_keys, sealing._opened_keys):
+        for cache in (accounts._known, authenticate._known, sealing._data_keys, sealing._opened_keys):
             cache.clear()
         memory.keys[ids.api_key_hash(SAMPLE_KEY)] = store.ApiKeyRow("acme", livemode=False, revoked=False)
         yield world
     settings.settings.cache_clear()
-    for cache in (authenticate._known, sealing._data_keys, sealing._opened_keys):
+    for cache in (accounts._known, authenticate._known, sealing._data_keys, sealing._opened_keys):
         cache.clear()

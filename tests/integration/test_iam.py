@@ -14,7 +14,7 @@ import pytest
 from latchkey.adapters import sealing, store, webhook_sender
 from latchkey.domain.links import DUE_SHARDS
 from latchkey.domain.retry_schedule import Outcome
-from latchkey.services import authenticate
+from latchkey.services import accounts, authenticate
 from tests import iam
 from tests.iam import Call, arn, function_arn
 from tests.integration.calls import Calls
@@ -24,7 +24,7 @@ from tests.template import ROOT, resources
 
 FOLDERS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
 LEADING, PURPOSE = "dynamodb:LeadingKeys", "kms:EncryptionContext:purpose"
-KEYS = ("key#", "link_", "account#", "host#", "webhook-test#", "other")
+KEYS = ("key#", "link_", "account#", "host#", "webhook-test#", "settings#", "other")
 PURPOSES = ("arguments", "input", "state", "result", "event", "webhook-secret", "other")
 MINUTE = 60_000
 
@@ -60,6 +60,7 @@ def as_iam(operation: str, request: dict[str, Any]) -> Call:
 
 def _cold() -> None:
     authenticate._known.clear()
+    accounts._known.clear()
     sealing._data_keys.clear()
     sealing._opened_keys.clear()
 

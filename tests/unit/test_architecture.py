@@ -76,6 +76,6 @@ os.urandom = secrets.token_bytes = refuse
 sys.addaudithook(lambda event, _: refuse() if event == "socket.connect" else None)
 {imports}
 from latchkey.adapters import sealing
-from latchkey.services import authenticate
-assert not (authenticate._known or sealing._data_keys or sealing._opened_keys)
+from latchkey.services import accounts, authenticate
+assert not (accounts._known or authenticate._known or sealing._data_keys or sealing._opened_keys)
 """)

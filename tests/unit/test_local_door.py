@@ -49,7 +49,9 @@ def test_ports_are_free_before_anything_is_built(tmp_path: Path) -> None:
     assert is_free(emulator)
 
 
-@pytest.mark.parametrize("target", ["key", "keys", "revoke-key", "link", "connector", "conformance", "play"])
+@pytest.mark.parametrize(
+    "target", ["account", "key", "keys", "revoke-key", "link", "connector", "conformance", "play"]
+)
 def test_a_target_without_its_arguments_answers_with_the_line_to_type(target: str) -> None:
     said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert said.returncode == 2

@@ -89,7 +89,7 @@ def test_a_role_reaches_only_its_kind_of_item_and_its_purpose(statement: dict[st
     target = statement["Resource"]
     if target == {"GetAtt": "LinksTable.Arn"}:
         keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-        assert set(keys) <= {"key#*", "link_*", "account#*", "host#*", "webhook-test#*"}
+        assert set(keys) <= {"key#*", "link_*", "account#*", "host#*", "webhook-test#*", "settings#*"}
     elif target == {"GetAtt": "SealingKey.Arn"}:
         condition, on_aws, locally = statement["Condition"]["If"]
         assert condition == "OnAws"
@@ -236,6 +236,7 @@ def test_the_routes_are_the_published_ones() -> None:
         "POST /v1/links/{linkId}/cancel",
         "GET /v1/links/{linkId}/deliveries",
         "POST /v1/links/{linkId}/redeliver",
+        "GET /v1/account",
         "GET /v1/webhook-secret",
         "POST /v1/webhook-secret/rotate",
         "POST /v1/webhook-tests",
@@ -279,7 +280,8 @@ def test_what_cannot_be_made_again_outlives_its_stack(name: str) -> None:
 
 # Which kinds of item each function touches, and for what it may seal and unseal.
 ITEMS = {
-    ("CreateLink", "GetItem"): {"key#*"},
+    ("Account", "GetItem"): {"key#*", "settings#*"},
+    ("CreateLink", "GetItem"): {"key#*", "settings#*"},
     ("CreateLink", "PutItem"): {"link_*"},
     ("GetLink", "GetItem"): {"key#*", "link_*"},
     ("GetProviders", "GetItem"): {"key#*"},

@@ -89,6 +89,10 @@ class AsyncLatchkey:
         self.sessions = AsyncSessions(self)
         self.webhooks = webhooks
 
+    async def account(self) -> models.Account:
+        """What this key is and may, and what its account has set."""
+        return await self._call(models.Account, Request("GET", "/v1/account"))
+
     async def openapi(self) -> dict[str, Any]:
         """The deployment's own description of its routes, OpenAPI 3.1."""
         return (await self._call(Model, Request("GET", "/openapi.json"))).to_dict()

@@ -88,6 +88,10 @@ class Latchkey:
         self.sessions = Sessions(self)
         self.webhooks = webhooks
 
+    def account(self) -> models.Account:
+        """What this key is and may, and what its account has set."""
+        return self._call(models.Account, Request("GET", "/v1/account"))
+
     def openapi(self) -> dict[str, Any]:
         """The deployment's own description of its routes, OpenAPI 3.1."""
         return (self._call(Model, Request("GET", "/openapi.json"))).to_dict()

@@ -325,6 +325,36 @@ class ValidSecret(Model):
     expires_at: int | None
 
 
+class RateLimits(Model):
+    """So many requests a second, and so many at once."""
+
+    rate: int
+    burst: int
+
+
+class ApiKey(Model):
+    """The key that asks; `scopes` is None for one that may do all."""
+
+    _shown = ("last4", "label")
+
+    last4: str
+    label: str | None
+    scopes: list[str] | None
+    expires_at: int | None
+
+
+class Account(Model):
+    """The account of a key; `limits` is None for none, `webhook_url` for links without one of their own."""
+
+    _shown = ("account", "livemode")
+
+    account: str
+    livemode: bool
+    limits: RateLimits | None
+    webhook_url: str | None
+    key: ApiKey
+
+
 class WebhookSecrets(Model):
     """The secrets that the account's webhooks are signed with, newest first."""
 

@@ -518,6 +518,12 @@ def webhook_test(
     return int(told.status_code is None or not 200 <= told.status_code < 300)
 
 
+@app.command
+def account(*, run: Running) -> None:
+    """Show what the key is and may, and what its account has set."""
+    run.output.members(run.client.account().to_dict())
+
+
 @secret.command
 def show(*, run: Running) -> None:
     """Show the valid secrets, newest first."""

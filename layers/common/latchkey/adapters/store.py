@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LINK_ROW = "link"
 API_KEY_ROW = "key"
 ACCOUNT_ROW = "account"
+SETTINGS_ROW = "settings"
 HOST_ROW = "host"
 TURN_ROW = "turn"
 KEY_USE_KEPT = 400 * 86_400  # seconds after the last use
@@ -610,6 +611,12 @@ def put_account_secrets(account: str, sealed: Sealed, instead_of: Sealed | None)
         except client.exceptions.ConditionalCheckFailedException:
             return False
     return True
+
+
+def get_default_webhook(account: str) -> str | None:
+    """Where the events of the account's links go that were made without a webhookUrl."""
+    row = _get(settings().links_table, f"settings#{account}", SETTINGS_ROW)
+    return None if row is None else row.get("webhookUrl")
 
 
 def take_turn(api_key_hash: str, now: int) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from latchkey.domain.errors import ForbiddenError
 
 ROUTES = {
+    "account:read": ["GET /v1/account"],
     "events:read": ["GET /v1/events"],
     "links:erase": ["DELETE /v1/links/{linkId}", "POST /v1/erasures"],
     "links:read": [

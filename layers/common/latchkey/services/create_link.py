@@ -7,6 +7,7 @@ from latchkey.adapters import sealing, store, telemetry
 from latchkey.domain import ids, strictjson, urls
 from latchkey.domain.errors import GoneError, IdempotencyKeyReusedError, UnavailableError
 from latchkey.domain.links import DEFAULT_EXPIRES_IN, Link, Operation
+from latchkey.services import accounts
 from latchkey.services.authenticate import Caller
 
 
@@ -44,7 +45,7 @@ def create_link(
         arguments_row=f"{sealing.ARGUMENTS}#{token}" if any(arguments) else None,
         secrets=any(arguments),
         debug=body.get("debug", False),
-        webhook_url=body.get("webhookUrl"),
+        webhook_url=body.get("webhookUrl") or accounts.default_webhook(caller.account, now),
         return_url=None if return_url is None else urls.add_link_id(return_url, link_id),
         embed_origins=tuple(body.get("embedOrigins", ())),
         external_user_id=body.get("externalUserId"),
