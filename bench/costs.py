@@ -20,13 +20,14 @@ import tests.conftest  # noqa: F401 # for its environment
 from latchkey.adapters import aws, sealing
 from latchkey.adapters.sealing import DATA_KEY_USES
 from latchkey.adapters.store import ACCOUNT_PLACES
+from latchkey.domain.limits import SECOND, TOLD_EACH
 from latchkey.domain.links import DUE_SHARDS
 from latchkey.domain.retry_schedule import Outcome
 from latchkey.domain.sessions import MAX_CALL_SECONDS
 from latchkey.services import sweep
 from latchkey.services.sweep import THREADS
 from tests.integration.conftest import LOGIN, Stack, mocked_clients, new_stack
-from tests.template import ROOT, resources, routes, template
+from tests.template import ROOT, environment, resources, routes, template
 
 # --- Parameters ------------------------------------------------------------------------------------
 
@@ -353,6 +354,12 @@ def print_costs(phases: dict[str, Phase]) -> None:
     routed = len(set(routes().values()))
     kept = routed * memory_of("create_link") / 1024 * month * PRICES["snapshot GB-second"]
     print(f"Snapshots=yes: {kept:.0f} dollars a month to keep {routed} of them.")
+    write, tokens = PRICES["write unit"], int(environment()["KEY_BURST"]) // 10
+    print(
+        f"A key's limit costs nothing while it is idle, {1e6 / tokens * write:.2f} per million requests that "
+        f"are far from it, and {3600 * SECOND / TOLD_EACH * write:.3f} an hour at most in each environment "
+        "that is busy with it."
+    )
 
 
 def metric_names() -> set[str]:

@@ -3,18 +3,21 @@
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 
 from functions.deliver_webhook import app as deliver_webhook
+from functions.get_providers import app as get_providers
 from functions.sweep import app as sweep
 from latchkey.adapters import aws, connectors, queues, sealing, settings
 from latchkey.domain.links import Link, Operation
+from latchkey.services import authenticate
 from tests.integration.conftest import Context, Output, sample_event
 
 POOLED = 10  # a batch's messages, each with a thread and its connection
@@ -40,6 +43,9 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.thaws = 0
         self.together = Barrier(1)  # requests are answered when so many are there
+        self.unheld = Event()  # until then those of a key's use are not
+        self.unheld.set()
+        self.got: list[str] = []
 
     def thaw(self) -> None:
         self.thaws += 1
@@ -54,14 +60,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.born = self.server.thaws
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        self.server.got.append(operation)
+        if b"KeyUseTable" in body:
+            self.server.unheld.wait(10)
         if self.born < self.server.thaws:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()  # at once, with a reset
             self.close_connection = True
             return
         self.server.together.wait(10)
-        body = json.dumps(ANSWERS[self.headers.get("X-Amz-Target", "").rpartition(".")[2]]).encode()
+        body = json.dumps(ANSWERS[operation]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -154,4 +164,39 @@ def test_nobody_notices_connections_that_died_while_the_environment_was_frozen(
         now += 11 * SECOND
         act()
         now += 11 * SECOND
+    assert [line for line in output.lines if line["level"] != "INFO"] == []
+
+
+def test_what_is_done_beside_a_request_holds_up_neither_it_nor_the_next_after_a_thaw(
+    server: Server, monkeypatch: pytest.MonkeyPatch, output: Output
+) -> None:
+    now = 1_704_067_200 * SECOND
+    monkeypatch.setattr("time.time_ns", lambda: now)
+    key = {"account": {"S": "acme"}, "livemode": {"BOOL": False}}
+    monkeypatch.setitem(ANSWERS, "GetItem", {"Item": key})
+    monkeypatch.setitem(ANSWERS, "UpdateItem", {"Attributes": {}})
+    authenticate._known.clear()
+
+    def ask() -> None:
+        assert get_providers.lambda_handler(sample_event("get_providers"), None)["statusCode"] == 200
+
+    def busy() -> bool:
+        (known,) = authenticate._known.values()
+        return known.use._calling
+
+    for _ in range(5):  # threads may be lucky once
+        server.unheld.clear()
+        ask()  # it is answered, and its thread is not
+        assert busy()
+        server.thaw()
+        server.unheld.set()
+        now += 61 * SECOND
+        ask()
+        until = time.monotonic() + 10
+        while busy():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        now += 86_400 * SECOND
+    authenticate._known.clear()
+    assert server.got.count("UpdateItem") > 0
     assert [line for line in output.lines if line["level"] != "INFO"] == []
