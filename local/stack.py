@@ -264,13 +264,17 @@ class Stack:
             said = [line for line in log.read_text().splitlines() if line.startswith("Error: ")]
             raise Failure("\n".join([*said[-1:], f"sam deploy failed; its output is in {log}"]))
 
+    def register(self, key: str, account: str, **more: Any) -> None:
+        """Let the key act for the account, as keys.register does."""
+        endpoint = self.read()["awsEndpointUrl"]
+        resource = keys.local_session(REGION).resource("dynamodb", endpoint_url=endpoint)
+        keys.register(resource.Table(self.physical_ids()["LinksTable"]), key, account, **more)
+
     def _register_keys(self) -> None:
         running = self.read()
-        resource = keys.local_session(REGION).resource("dynamodb", endpoint_url=running["awsEndpointUrl"])
-        table = resource.Table(self.physical_ids()["LinksTable"])
         for key in (running["testApiKey"], running["liveApiKey"], sample_api_key()):
-            keys.register(table, key, "acme")
-        keys.register(table, running["otherTestApiKey"], "globex")
+            self.register(key, "acme")
+        self.register(running["otherTestApiKey"], "globex")
 
     def _await_api(self) -> None:
         running = self.read()

@@ -122,6 +122,18 @@ def test_a_key_that_is_refused_is_not_kept(
     assert "lk_test_wrong" not in stranger.err
 
 
+def test_a_restricted_key_is_a_valid_one(
+    stranger: Command, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = served.stack.new_key(scopes=["account:read"], label="Shop")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{key}\n"))
+    stranger("login", "--url", served.url)
+    assert stranger.json("whoami")[0]["key"] == f"...{key[-4:]}"
+    assert stranger.json("account")[0]["key"]["scopes"] == ["account:read"]
+    stranger("links", "list", code=3)
+    assert "links:read" in stranger.err
+
+
 def test_the_environment_goes_before_the_current_profile_and_the_flag_before_both(
     latchkey: Command,
 ) -> None:

@@ -190,7 +190,7 @@ class Deployed:
 
     def stored(self) -> str:
         """All table cells outside sealed values, as text and as hex."""
-        rows = [row for table in ("LinksTable", "SecretsTable") for row in self.rows(table)]
+        rows = [row for table in ("LinksTable", "SecretsTable", "KeyUseTable") for row in self.rows(table)]
         return "\n".join(cell.hex() if isinstance(cell, bytes) else repr(cell) for cell in _cells(rows))
 
 

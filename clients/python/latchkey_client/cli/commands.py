@@ -137,16 +137,25 @@ def login(*, url: str | None = None, run: Running) -> None:
         key = getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()
         profile = profiles.Profile(name or "default", url.strip().rstrip("/"), key.strip())
     with Latchkey(api_key=profile.key, base_url=profile.url) as client:
-        client.links.list(limit=1)  # a key that is refused is not kept
+        _accepted(client)  # a key that is refused is not kept
     file = profiles.save(profile)
     run.output.say(f"Logged in to {profile.url} with a {profile.mode} key: profile {profile.name} in {file}")
+
+
+def _accepted(client: Latchkey) -> models.Response:
+    """An answer to the key if it is valid, whatever it may do."""
+    try:
+        response = client.links.list(limit=1).response
+    except PermissionDeniedError as refused:  # it is restricted
+        response = refused.response
+    assert response is not None
+    return response
 
 
 @app.command
 def whoami(*, run: Running) -> None:
     """Show the address, the kind of key, and whether it is accepted."""
-    answer = run.client.links.list(limit=1).response
-    assert answer is not None
+    answer = _accepted(run.client)
     run.output.members({
         "profile": run.profile.name,
         "url": run.profile.url,
@@ -186,13 +195,11 @@ def doctor(*, run: Running) -> int:
         return f"answers in {round((time.monotonic() - began) * 1000)} ms"
 
     def key() -> str:
-        answer = run.client.links.list(limit=1).response
-        assert answer is not None
+        answer = _accepted(run.client)
         return f"accepted by version {answer.headers.get('x-latchkey-version', 'unknown')}"
 
     def clock() -> str:
-        answer = run.client.links.list(limit=1).response
-        assert answer is not None
+        answer = _accepted(run.client)
         off = time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp()
         if abs(off) > 60:
             raise LatchkeyError(f"this clock is {off:.0f} s off, and webhooks verify within 300 s: set it")
