@@ -81,6 +81,7 @@ def events() -> dict[str, Event]:
     bad_write = {**write, "arguments": write["arguments"] | {"cvv": "12"}}
     common = {
         "GetItem key": {"Item": _api_key(founding)},
+        "GetItem settings": {},
         "UpdateItem key": {"Attributes": {}},
         "PutItem": {},
         "DeleteItem": {},
