@@ -123,3 +123,14 @@ def test_what_an_idle_key_took_is_told_to_nobody() -> None:
     for n in range(100):
         bucket.take(limit, START + n * 61 * SECOND)
         assert bucket.untold == 1
+
+
+def test_a_word_that_comes_after_a_long_pause_is_not_counted_twice() -> None:
+    limit, bucket = Limit(50, 100), heard()
+    for _ in range(10):
+        bucket.take(limit, START)
+    bucket.take(limit, START + 100 * SECOND)  # the environment was frozen while it told of ten
+    bucket.hear(limit, START + 10 * limit.token, told=10)
+    assert bucket.untold == 0
+    bucket.take(limit, START + 100 * SECOND)
+    assert bucket.untold == 1

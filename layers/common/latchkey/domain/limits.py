@@ -68,12 +68,12 @@ class Bucket:
     def hear(self, limit: Limit | None, row: int, told: int) -> None:
         """Take over the row as it is after it was told of so many tokens."""
         self.row, self.heard = row, True
-        self.untold -= told
+        self.untold = max(0, self.untold - told)  # they may be forgotten by now
         if limit is not None:
             self.full_at = max(self.full_at, row + self.untold * limit.token)
 
     def miss(self, told: int, now: int) -> None:
         """Go on without the row, which may have counted them or not."""
         self.heard = False
-        self.untold -= told
+        self.untold = max(0, self.untold - told)  # they may be forgotten by now
         self.tell_from = now + TOLD_AGAIN
