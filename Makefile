@@ -57,6 +57,9 @@ account: .venv/.ready ## Show or set where events of links without a webhookUrl 
 link: .venv/.ready ## Print all that is known of a link: ID=link_..., on AWS with STACK=name
 	@$(call ask,ID,ID=link_...)$(LOCAL) local.story $(if $(STACK),--stack $(STACK)) $(ID)
 
+audit: .venv/.ready ## Print who made, canceled, erased, rotated and revoked what: SINCE=7d, on AWS with STACK=name
+	@$(LOCAL) local.audit $(if $(STACK),--stack $(STACK)) $(if $(SINCE),--since $(SINCE))
+
 FUNCTION ?= CreateLinkFunction
 EVENT ?= events/create_link.json
 invoke: .venv/.ready .local/sam/.ready ## Run a built function in a container: FUNCTION=CreateLinkFunction EVENT=...

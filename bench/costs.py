@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import tests.conftest  # noqa: F401 # for its environment
+from latchkey import http
 from latchkey.adapters import aws, sealing
 from latchkey.adapters.sealing import DATA_KEY_USES
 from latchkey.adapters.store import ACCOUNT_PLACES
@@ -64,6 +65,7 @@ COLD_SHARE = 0.01  # of invocations
 POLLS = 20  # GET /link/session by a client during a session
 TRACED = 0.05  # X-Ray's default, beyond one request a second
 LOG_BYTES = 700  # of one invocation: our lines, Lambda's START, END and REPORT, the gateway's access line
+AUDIT_BYTES = 250  # of a line of the audit log, which is not traced and has none of Lambda's
 IDLE_POLLERS, LONG_POLL = 5, 20  # of Lambda for each queue; seconds
 KMS_USES = DATA_KEY_USES / 10  # that a data key comes to before its 5 minutes are over
 
@@ -118,7 +120,10 @@ class Meter:
         def counted_handle(name: str, event: dict[str, Any]) -> Any:
             self._phase.api_requests += 1
             self._phase.invocations.append(Invocation(name))
-            return handle(name, event)
+            answer = handle(name, event)
+            if event["routeKey"] in http.AUDITED:
+                self._phase.invocations.append(Invocation("audit"))  # each its own, where there are few
+            return answer
 
         def counted_consume(name: str, *bodies: str) -> list[str]:
             self._phase.invocations.append(Invocation(name))
@@ -287,6 +292,8 @@ def costs(phase: Phase) -> dict[str, float]:
         duration(i, memory_of(i.function)) / 1000 * memory_of(i.function) / 1024 for i in phase.invocations
     )
     runs = sum(i.function != "sweep" for i in phase.invocations)  # a sweep has many links
+    audits = sum(i.function == "audit" for i in phase.invocations)
+    log_bytes = (runs - audits) * LOG_BYTES + audits * AUDIT_BYTES
     messages = phase.calls["SQS"]
     return {
         "API Gateway": phase.api_requests * PRICES["API request"],
@@ -294,7 +301,7 @@ def costs(phase: Phase) -> dict[str, float]:
         "DynamoDB": phase.writes.total() * PRICES["write unit"] + phase.reads * PRICES["read unit"],
         "SQS": 3 * messages * PRICES["SQS request"],  # sent, received, deleted
         "KMS": sealings(phase) / KMS_USES * PRICES["KMS request"],
-        "logs, traces": runs * (LOG_BYTES / 1e9 * PRICES["log GB"] + TRACED * PRICES["trace"]),
+        "logs, traces": log_bytes / 1e9 * PRICES["log GB"] + (runs - audits) * TRACED * PRICES["trace"],
     }
 
 
@@ -378,7 +385,7 @@ def print_quotas(phases: dict[str, Phase]) -> None:
     whole_life = created.writes + completed.writes + phases["delivered"].writes
     per_create = sum(created.writes.values()) - created.writes["SecretsTable"]
     memory = memory_of("create_link")
-    (create,) = created.invocations
+    create, _ = created.invocations
     workers = [i for i in completed.invocations if i.function == "run_session"]
     session = sum(duration(i, memory_of("run_session")) for i in workers) / 1000
     worker_limit = _concurrency("RunSessionFunction")
@@ -451,7 +458,7 @@ def print_memory(phases: dict[str, Phase]) -> None:
     print("| invocation | " + " | ".join(f"{size} MB" for size in SIZES) + " | cost x time is least at |")
     print("|---|" + "---:|" * (len(SIZES) + 1))
     worker = max(phases["completed"].invocations, key=lambda i: i.connector_calls)
-    (create,) = phases["created"].invocations
+    create, _ = phases["created"].invocations
     (read,) = phases["read"].invocations
     (expire,) = [i for i in phases["expired"].invocations if i.function == "sweep"]
     (deliver,) = phases["delivered"].invocations

@@ -1,22 +1,26 @@
 """API keys of the local stack or of a deployed one: `make key`, `make keys`, `make revoke-key`."""
 
 import argparse
+import json
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from latchkey.domain import ids, scopes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
+
+type Reached = tuple[boto3.Session, str | None, str]  # session, endpoint, name of the stack
 
 STACK_FILE = Path(__file__).parent.parent / ".local/stack.json"
 
@@ -31,8 +35,8 @@ def session() -> boto3.Session:
     return found
 
 
-def reach(stack_name: str | None) -> tuple[boto3.Session, str | None, str]:
-    """The named stack by the caller's own credentials, else the local one: session, endpoint, name."""
+def reach(stack_name: str | None) -> Reached:
+    """The named stack by the caller's own credentials, else the local one."""
     if stack_name is not None:
         return session(), None, stack_name
     from local.stack import Failure, Stack  # it imports this module
@@ -70,6 +74,36 @@ def outputs(session: boto3.Session, endpoint: str | None, stack_name: str) -> di
     return {output["OutputKey"]: output["OutputValue"] for output in stacks["Stacks"][0]["Outputs"]}
 
 
+def tell(reached: Reached, action: str, **of: Any) -> None:
+    """Have a stack's audit log say what was done, to what, and who did it."""
+    session, endpoint, stack_name = reached
+    now = time.time_ns() // 1_000_000
+    try:
+        line = {
+            "at": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds"),
+            "action": action,
+            **of,
+            "by": session.client("sts", endpoint_url=endpoint).get_caller_identity()["Arn"],
+        }
+        place = {
+            "logGroupName": outputs(session, endpoint, stack_name)["AuditLogGroupName"],
+            "logStreamName": "operators",
+        }
+        logs = session.client("logs", endpoint_url=endpoint)
+        with suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_stream(**place)
+        written = logs.put_log_events(**place, logEvents=[{"timestamp": now, "message": json.dumps(line)}])
+        if "rejectedLogEventsInfo" in written:
+            sys.exit("That is done, but the audit log does not say so: this machine's clock is wrong")
+    except (BotoCoreError, ClientError, KeyError) as error:
+        sys.exit(f"That is done, but the audit log does not say so: {error!r}")
+
+
+def named(key: str, account: str) -> dict[str, Any]:
+    """A key as the audit log names it."""
+    return {"account": account, "livemode": ids.api_key_mode(key), "keyLast4": key[-4:]}
+
+
 def local_session(region: str) -> boto3.Session:
     """The emulator's administrator."""
     return boto3.Session("test", "test", region_name=region)
@@ -99,11 +133,12 @@ def register(table: "Table", key: str, account: str, **more: Any) -> bool:
     return True
 
 
-def create(table: "Table", account: str, mode: str, **more: Any) -> None:
+def create(table: "Table", account: str, mode: str, **more: Any) -> str:
     key = ids.new_api_key(livemode=mode == "live")
     register(table, key, account, **more)
     print(key)
     print(f"This is {account}'s new {mode} key. It is not shown again.", file=sys.stderr)
+    return key
 
 
 # --- Listing -------------------------------------------------------------------------------------
@@ -188,12 +223,13 @@ def _limit(row: dict[str, Any]) -> str:
 # --- Revoking ------------------------------------------------------------------------------------
 
 
-def revoke(table: "Table", key: str) -> None:
-    _revoke(table, f"key#{ids.api_key_hash(key)}", key[-4:])
+def revoke(table: "Table", key: str) -> dict[str, Any]:
+    """Let the key act no more; returns whose it was, and of which mode."""
+    return _revoke(table, f"key#{ids.api_key_hash(key)}", key[-4:])
 
 
-def revoke_by_end(tables: Tables, last4: str, account: str | None) -> None:
-    """Revoke the one valid key of the account that ends so."""
+def revoke_by_end(tables: Tables, last4: str, account: str | None) -> dict[str, Any]:
+    """The same of the one valid key of the account that ends so."""
     if account is None:
         sys.exit(f"Whose? make revoke-key KEY={last4} ACCOUNT=acme")
     ending = [row for row in keys_of(tables, account) if row["last4"] == last4 and "revokedAt" not in row]
@@ -201,22 +237,24 @@ def revoke_by_end(tables: Tables, last4: str, account: str | None) -> None:
         sys.exit(f"No valid key of {account} ends in {last4}: `make keys ACCOUNT={account}` lists them")
     if len(ending) > 1:
         sys.exit(f"{len(ending)} valid keys of {account} end in {last4}: give the whole key")
-    _revoke(tables.links, ending[0]["pk"], last4)
+    return _revoke(tables.links, ending[0]["pk"], last4)
 
 
-def _revoke(table: "Table", pk: str, last4: str) -> None:
+def _revoke(table: "Table", pk: str, last4: str) -> dict[str, Any]:
     try:
-        table.update_item(
+        changed = table.update_item(
             Key={"pk": pk, "sk": "key"},
             UpdateExpression="SET revokedAt = :now",
             ConditionExpression="attribute_exists(pk) AND attribute_not_exists(revokedAt)",
             ExpressionAttributeValues={":now": time.time_ns() // 1_000_000},
+            ReturnValues="ALL_NEW",
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
         sys.exit(f"No valid key ends in {last4}: it is unknown, or was revoked before")
     print(f"The key that ends in {last4} is revoked. Functions may still accept it for up to 60 seconds.")
+    return {name: changed["Attributes"][name] for name in ("account", "livemode")} | {"keyLast4": last4}
 
 
 # --- The command ---------------------------------------------------------------------------------
@@ -285,15 +323,17 @@ def main() -> None:
     stack, command = arguments.pop("stack"), arguments.pop("command")
     match command:
         case "create":
-            create(links_table(stack), **arguments)
+            key = create(links_table(stack), **arguments)
+            tell(reach(stack), "key.created", **named(key, arguments["account"]))
         case "list":
             print(listing(keys_of(tables_of(stack), arguments["account"])))
         case "revoke":
             tables, key = tables_of(stack), arguments["key"]
             if len(key) == 4:
-                revoke_by_end(tables, key, arguments["account"])
+                revoked = revoke_by_end(tables, key, arguments["account"])
             else:
-                revoke(tables.links, key)
+                revoked = revoke(tables.links, key)
+            tell(reach(stack), "key.revoked", **revoked)
 
 
 if __name__ == "__main__":

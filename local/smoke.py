@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from latchkey.domain import ids
-from local import keys
+from local import audit, keys
 from local.deploy import warnings
 
 ACCOUNT = "smoke"
@@ -189,6 +189,7 @@ class Smoke:
         if deliveries[0]["statusCode"] is None:
             raise Failure(f"An event does not get out of the stack ({deliveries[0]['error']})")
         self._log_has(created["linkId"], [created["claimCode"], claimed["clientToken"], self.key])
+        self._audit_has(created["linkId"])
 
     def _log_has(self, link_id: str, secrets: list[str]) -> None:
         logs = self.client("logs")
@@ -205,6 +206,13 @@ class Smoke:
             raise Failure(
                 "A code or key stands in the log: stop using the stack, and report it (SECURITY.md)"
             )
+
+    def _audit_has(self, link_id: str) -> None:
+        def told() -> bool:
+            lines = audit.told(self.client("logs"), self.outputs["AuditLogGroupName"], self.began)
+            return any(line.get("linkId") == link_id for line in lines)
+
+        self.until(told, 60, "The audit log does not say who made a link: docs/operate.md, FunctionErrors")
 
     def link_expires_by_itself(self) -> None:
         created = self.ask("POST", "/v1/links", 201, self.key, json=_founding() | {"expiresIn": 1})
@@ -234,9 +242,11 @@ def _founding() -> dict[str, Any]:
 
 def run(smoke: Smoke, table: Any) -> int:
     """Try each thing and print how it went; returns how many failed."""
-    failed = 0
+    failed, reached = 0, (smoke.session, smoke.endpoint, smoke.stack)
+    of = keys.named(smoke.key, ACCOUNT)
     keys.register(table, smoke.key, ACCOUNT)
     try:
+        keys.tell(reached, "key.created", **of)
         for trial in smoke:
             name = trial.__name__.replace("_", " ")
             started = time.monotonic()
@@ -250,6 +260,7 @@ def run(smoke: Smoke, table: Any) -> int:
     finally:
         smoke.http.close()
         keys.revoke(table, smoke.key)
+        keys.tell(reached, "key.revoked", **of)
     return failed
 
 

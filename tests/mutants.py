@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 DOMAIN, ADAPTERS, SERVICES = (f"layers/common/latchkey/{room}" for room in ("domain", "adapters", "services"))
 UNIT, HANDLERS = "tests/unit/test_", "tests/integration/test_"
 CHALLENGES = f"{HANDLERS}challenges.py::test_"
+AUDIT = f"{HANDLERS}audit.py::"
 CLIENT, CALLS = "clients/python/latchkey_client", "tests/client/test_"
 STACK = "template.yaml"
 PASSED, FAILED = 0, 1  # what pytest ends with; all else is that it could not run
@@ -957,6 +958,17 @@ MUTANTS = [
         "getpass.getpass(question) if unseen else input()", "input(question)",
         f"{CALLS}cli.py::test_at_a_terminal_a_link_is_asked_for_and_shown_as_a_qr_code"
         "_and_a_card_is_typed_unseen"),
+    mutant("receive asks no more for a newer secret", f"{CLIENT}/cli/receive.py",
+        "self._secrets = self._valid()\n            return", "return",
+        f"{CALLS}receive.py::test_after_a_rotation_the_new_secret_is_asked_for"),
+    mutant("an answer to a session does not wait for its question", f"{CLIENT}/cli/commands.py",
+        'if view.status not in ("running", "awaiting_input"):', "if True:",
+        f"{CALLS}cli.py::test_an_answer_waits_for_its_question"),
+    mutant("the audit log knows nothing where LogLevel is ERROR", f"{ADAPTERS}/telemetry.py",
+        ' or hasattr(record, "audited")', "",
+        f"{AUDIT}test_each_audited_request_is_told_once_with_who_and_what"),
+    mutant("the audit log tells of every line", "functions/audit/app.py", ' and "audited" in line', "",
+        f"{AUDIT}test_only_lines_of_ours_are_told"),
     mutant("listen takes the first known event for the last new one", f"{CLIENT}/cli/listen.py",
         "< now - SETTLED", "< now", f"{CALLS}cli.py::test_each_event_is_seen_once_and_in_order"),
 ]

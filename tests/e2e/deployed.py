@@ -109,9 +109,9 @@ class Deployed:
 
     def logged(self, text: str) -> int:
         """How many lines that hold a text the functions have logged."""
-        return sum(text in line for line in self._lines(self.physical["LogGroup"]))
+        return sum(text in line for line in self.lines(self.physical["LogGroup"]))
 
-    def _lines(self, group: str) -> Iterator[str]:
+    def lines(self, group: str) -> Iterator[str]:
         """All of a log group, by stream: the emulator gives the first ten thousand of what is asked for."""
         logs = self.stack.client("logs")
         for page in logs.get_paginator("describe_log_streams").paginate(logGroupName=group):
@@ -185,7 +185,7 @@ class Deployed:
         """All that functions and emulator have written to any log."""
         logs = self.stack.client("logs")
         groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-        lines = [line for group in groups for line in self._lines(group)]
+        lines = [line for group in groups for line in self.lines(group)]
         return "\n".join([*lines, self.stack.log.read_text(errors="replace")])
 
     def stored(self) -> str:

@@ -39,11 +39,15 @@ def test_every_trigger_calls_an_alias_and_may() -> None:
         for operations in api["Properties"]["Body"]["paths"].values()
         for operation in operations.values()
     ]
-    assert {*queues, *schedules, *routes} <= ALIASES.keys()
+    logs = [
+        each["Properties"]["DestinationArn"]["Ref"]
+        for each in of_type("AWS::Logs::SubscriptionFilter").values()
+    ]
+    assert {*queues, *schedules, *routes, *logs} <= ALIASES.keys()
     permitted = [
         each["Properties"]["FunctionName"]["Ref"] for each in of_type("AWS::Lambda::Permission").values()
     ]
-    assert sorted(permitted) == sorted(routes)
+    assert sorted(permitted) == sorted([*routes, *logs])
 
 
 def test_no_name_is_longer_than_aws_takes_with_the_longest_stack_name() -> None:

@@ -59,9 +59,20 @@ def test_no_function_folder_is_left_over() -> None:
 
 def test_functions_log_to_one_group_and_every_group_forgets() -> None:
     assert template()["Globals"]["Function"]["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
-    assert not [name for name, function in FUNCTIONS.items() if "LoggingConfig" in function]
-    for group in resources("AWS::Logs::LogGroup").values():
-        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert [name for name, function in FUNCTIONS.items() if "LoggingConfig" in function] == ["AuditFunction"]
+    kept = {name: group["RetentionInDays"]["Ref"] for name, group in resources("AWS::Logs::LogGroup").items()}
+    days = dict.fromkeys(("AccessLogGroup", "LogGroup"), "LogRetentionDays")
+    assert kept == days | {"AuditLogGroup": "AuditRetentionDays"}
+
+
+def test_the_audit_log_has_the_lines_of_one_function_which_another_group_calls() -> None:
+    audit = FUNCTIONS["AuditFunction"]
+    # Lambda's own lines are left out.
+    wanted = {"LogGroup": {"Ref": "AuditLogGroup"}, "LogFormat": "JSON", "SystemLogLevel": "WARN"}
+    assert audit["LoggingConfig"] == wanted
+    (event,) = audit["Events"].values()
+    assert event["Properties"]["LogGroupName"] == {"Ref": "LogGroup"}
+    assert statements("AuditFunction") == []
 
 
 @pytest.mark.parametrize(
@@ -271,7 +282,7 @@ def test_sweep_runs_each_minute() -> None:
     assert event["Properties"].get("State", "ENABLED") == "ENABLED"
 
 
-@pytest.mark.parametrize("name", ["LinksTable", "SealingKey"])
+@pytest.mark.parametrize("name", ["LinksTable", "SealingKey", "AuditLogGroup"])
 def test_what_cannot_be_made_again_outlives_its_stack(name: str) -> None:
     resource = template()["Resources"][name]
     # What a failed first deployment made holds nothing yet.

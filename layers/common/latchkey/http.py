@@ -74,6 +74,15 @@ def _is_current(if_none_match: str | None, etag: str) -> bool:
     return etag in tags or tags == ["*"]
 
 
+# What of callers' doings stands in the audit log. A request that was repeated stands there again.
+AUDITED = {
+    "POST /v1/links": "link.created",
+    "POST /v1/links/{linkId}/cancel": "link.canceled",
+    "DELETE /v1/links/{linkId}": "link.erased",
+    "POST /v1/erasures": "user.erased",
+    "POST /v1/webhook-secret/rotate": "webhook-secret.rotated",
+}
+
 # Headers of an answer that a request with the same Idempotency-Key got before.
 REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -175,13 +184,16 @@ def private(handle: Callable[[CallerRequest], Response]) -> telemetry.LambdaHand
 
     def respond(request: Request) -> Response:
         caller, standing = authenticate.authenticate(request.bearer, request.now)
-        request.log.update(account=caller.account, livemode=caller.livemode)
+        request.log.update(account=caller.account, livemode=caller.livemode, keyLast4=caller.last4)
         if caller.expires_soon(request.now):
             request.notices["Latchkey-Key-Expires"] = str(caller.expires_at)
         if caller.limit is not None and standing is not None:
             _admit(caller.limit, standing, request.notices)
         scopes.check(request.route, caller.scopes)
-        return handle(CallerRequest(request.event, request.now, request.log, request.notices, caller))
+        response = handle(CallerRequest(request.event, request.now, request.log, request.notices, caller))
+        if (action := AUDITED.get(request.route)) is not None:
+            request.log["audited"] = action
+        return response
 
     return _handler(respond)
 

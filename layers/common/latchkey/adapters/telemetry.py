@@ -53,8 +53,8 @@ _level = logger.log_level
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    """Whether a line is written: at every level if it holds metrics, which CloudWatch finds there."""
-    return record.levelno >= _level or hasattr(record, "_aws")
+    """Whether a line is written: at every level if it is metrics, or audited, which others find there."""
+    return record.levelno >= _level or hasattr(record, "_aws") or hasattr(record, "audited")
 
 
 logger.addFilter(_is_wanted)
