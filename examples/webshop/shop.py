@@ -1,4 +1,4 @@
-"""A web shop that reads a shopper's payment methods at T-Mobile: button, link, way back, webhook, result.
+"""A web shop that reads a shopper's payment methods at T-Mobile: button, link in a dialog, webhook, result.
 
     export LATCHKEY_BASE_URL=http://127.0.0.1:4600 LATCHKEY_API_KEY=lk_test_...    # as `make up` prints them
     PYTHONPATH=clients/python .venv/bin/python examples/webshop/shop.py            # http://127.0.0.1:4700
@@ -13,33 +13,54 @@ from html import escape
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from latchkey_client import Latchkey, WebhookVerificationError, webhooks
 from latchkey_client.models import EventData
 
 URL = os.environ.get("SHOP_URL", "http://127.0.0.1:4700")
+SERVICE = os.environ["LATCHKEY_BASE_URL"].rstrip("/")
 latchkey = Latchkey()
 SECRETS = [valid.secret for valid in latchkey.webhook_secret.get().secrets]
 shoppers: dict[str, str] = {}  # of each link, the shopper for whom it was made
 ended: dict[str, EventData] = {}  # of each link, what the webhook said of its end
 
 
+# The link is shown over this page, on a phone in its place. Without the script the form leads there as well.
+FRONT = f"""<form method=post action=/connect><button>Connect T-Mobile</button></form><p role=status></p>
+<script src="{SERVICE}/latchkey.js"></script>
+<script type=module>
+  const done = ({{ linkId }}) => location.assign(`/done?linkId=${{linkId}}`);
+  const exit = (end) => {{
+    if (end.status === "failed") done(end);
+    else document.querySelector("p").textContent = `Not connected: ${{end.status}}`;
+  }};
+  if (globalThis.Latchkey) document.querySelector("form").onsubmit = (event) => {{
+    event.preventDefault();
+    const url = fetch("/connect", {{ method: "POST" }}).then((answer) => answer.text());
+    Latchkey.open({{ url, title: "Connect T-Mobile", onComplete: done, onExit: exit }});
+  }};
+</script>"""
+
+
 def front(_: Request) -> Response:
-    return page("Shop", "<form method=post action=/connect><button>Connect T-Mobile</button></form>")
+    return page("Shop", FRONT)
 
 
 def connect(request: Request) -> Response:
+    """Make a link, and say where it is: to the script, or to a form by leading there."""
     shopper = request.cookies.get("shopper") or secrets.token_urlsafe()
     link = latchkey.links.create(
         integration_id="tmobile",
         operations=[{"resource": "paymentMethod", "action": "read"}],
         return_url=f"{URL}/done",
         webhook_url=f"{URL}/webhook",
+        embed_origins=[URL],
     )
     shoppers[link.link_id] = shopper
-    sent = RedirectResponse(link.app_clip_url, 303)
+    by_form = "text/html" in request.headers["accept"]
+    sent = RedirectResponse(link.app_clip_url, 303) if by_form else PlainTextResponse(link.app_clip_url)
     sent.set_cookie("shopper", shopper, httponly=True, samesite="lax")
     return sent
 

@@ -95,7 +95,11 @@
     told = step();
     tell("ready", { step: told, height: height() });
   });
-  $("leave").onclick = () => tell("close");
+  const leave = () => {
+    tell("close");
+    if (!framed) close(); // a popup may
+  };
+  $("leave").onclick = leave;
   if (framed) {
     root.dataset.framed = "";
     // These pages would take this one's place, and many may not be shown in a frame.
@@ -176,7 +180,7 @@
     $("soon").hidden = false;
     leaving = setTimeout(() => {
       stay();
-      if (host) tell("close");
+      if (host) leave();
       else location.assign($("back").href);
     }, 4000);
     $("back").addEventListener("click", stay);

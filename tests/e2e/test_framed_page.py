@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, expect
+from playwright.sync_api import Browser, Frame, Page, Route, expect
 
 from tests.e2e.api import eventually
 from tests.e2e.browser import DESKTOP, FRAMED, SCHEMES, SMALLEST, STATES, Visit
@@ -106,7 +106,8 @@ def test_a_frames_host_is_told_each_step_and_no_secret(visit: OpenWindow, host: 
         assert message.keys() == members[message["latchkey"]]
         assert (message["origin"], message["linkId"]) == (user.deployed.url, user.link["linkId"])
     said = json.dumps(user.heard())
-    for secret in (user.link["claimCode"], "ct_", "user_choice", "pass_good", "123456", "T-Mobile"):
+    assert "ct_" not in said  # the client token
+    for secret in (user.link["claimCode"], "user_choice", "pass_good", "123456", "T-Mobile"):
         assert not [text for text in encodings(secret) if text in said]
 
 
@@ -240,7 +241,7 @@ def open_popup(user: Visit, origin: str) -> None:
     user.sees("Connect your T-Mobile account")
 
 
-def test_a_popups_opener_is_told_and_closes_it(visit: OpenWindow, host: str) -> None:
+def test_a_popups_opener_is_told_and_sees_it_close(visit: OpenWindow, host: str) -> None:
     user = visit()
     user.create(embedOrigins=[host], operations=ONE)
     open_popup(user, host)
@@ -250,11 +251,12 @@ def test_a_popups_opener_is_told_and_closes_it(visit: OpenWindow, host: str) -> 
     user.log_in("user_good")
     user.sees("All done")
     assert not user.page.evaluate("popup.closed")
+    user.press("Stay here")
+    assert user.shown.url == f"{user.deployed.url}/{user.link['linkId']}"
+    user.press("Close")
+    eventually(lambda: user.page.evaluate("popup.closed"))
     hears(user, "close")
     assert told(user, "size") == []
-    assert user.shown.url == f"{user.deployed.url}/{user.link['linkId']}"
-    user.page.evaluate("popup.close()")
-    eventually(lambda: user.page.evaluate("popup.closed"))
 
 
 def test_a_popup_that_nobody_greets_leads_back_as_any_page_does(visit: OpenWindow, host: str) -> None:
@@ -297,10 +299,12 @@ def test_an_opener_that_has_left_for_another_origin_is_told_no_more(
     open_popup(user, host)
     user.page.evaluate(HELLO, user.deployed.url)
     hears(user, "ready")
-    user.page.goto(f"http://127.0.0.1:{port}")
+    foreign = f"http://127.0.0.1:{port}/"
+    user.page.evaluate("address => { location = address; }", foreign)
+    user.page.wait_for_url(foreign)
     user.press("Continue")
     user.sees("Log in to T-Mobile")
-    assert user.shown.evaluate("opener !== null")
+    assert not user.shown.evaluate("opener.closed")
     assert user.heard() == []
 
 
@@ -321,6 +325,21 @@ def test_every_view_in_a_frame_is_for_everyone(visit: OpenWindow, host: str, sta
         for scheme in SCHEMES:
             user.page.emulate_media(color_scheme=scheme)
             assert violations(user.shown) == []
+
+
+def test_a_link_in_the_footer_does_not_take_the_frame(visit: OpenWindow, host: str) -> None:
+    def add_a_link(route: Route) -> None:
+        answer = route.fetch()
+        link = '<footer><a href="https://www.example.com/privacy">Privacy</a>'
+        route.fulfill(response=answer, body=answer.text().replace("<footer>", link))
+
+    user = visit(host=host)
+    user.page.route("**/link_*", add_a_link)
+    user.open()
+    with user.context.expect_page() as opened:
+        user.shown.get_by_role("link", name="Privacy").click()
+    assert opened.value.url == "https://www.example.com/privacy"
+    expect(user.shown.locator("#consent h1")).to_be_visible()
 
 
 def test_in_a_frame_the_keyboard_alone_is_enough(visit: OpenWindow, host: str) -> None:
