@@ -3,6 +3,7 @@
 import argparse
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from latchkey.domain.urls import InvalidUrl, parse_webhook_url
 from local import keys
@@ -43,7 +44,7 @@ def main() -> None:
         "--webhook-url", help="where events of links without a webhookUrl go; empty for nowhere"
     )
     arguments = parser.parse_args()
-    session, endpoint, stack = keys.reach(arguments.stack)
+    session, endpoint, stack = reached = keys.reach(arguments.stack)
     found = session.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=stack)[
         "Stacks"
     ][0]
@@ -57,6 +58,10 @@ def main() -> None:
     print(f"Events of {arguments.account}'s links without a webhookUrl go {to}")
     if arguments.webhook_url is not None:
         print("Functions know it within 60 seconds.")
+        # The host alone: the rest of an address may hold a receiver's secret.
+        keys.tell(
+            reached, "account.changed", account=arguments.account, webhookHost=urlsplit(url or "").hostname
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from functions.audit import app
 from latchkey import http
 from latchkey.adapters import telemetry
-from local import keys
+from local import accounts, keys
 from tests.integration.conftest import SAMPLE_KEY, Output, Stack, founding, sample_event
 from tests.integration.test_canaries import assert_clean
 from tests.template import resources, routes
@@ -125,16 +126,23 @@ def operator(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Runs `make key` and its like; returns the lines of the audit log."""
     stack.now = round(time.time() * 1000)
     session = boto3.Session("test", "test", region_name="eu-central-1")
-    logs = session.client("logs")
+    logs, make = session.client("logs"), session.client
     logs.create_log_group(logGroupName="audit")
+    outputs = [{"OutputKey": "LinksTableName", "OutputValue": "LinksTable"}]
+    cloudformation = Mock(**{"describe_stacks.return_value": {"Stacks": [{"Outputs": outputs}]}})
+    monkeypatch.setattr(
+        session,
+        "client",
+        lambda name, **more: cloudformation if name == "cloudformation" else make(name, **more),
+    )
     monkeypatch.setattr(keys, "reach", lambda _: (session, None, "latchkey"))
     monkeypatch.setattr(keys, "outputs", lambda *_: {"AuditLogGroupName": "audit"})
     tables = keys.Tables(stack.dynamodb.Table("LinksTable"), stack.dynamodb.Table("KeyUseTable"))
     monkeypatch.setattr(keys, "tables_of", lambda _: tables)
 
-    def run(*arguments: str) -> list[dict[str, Any]]:
-        monkeypatch.setattr("sys.argv", ["keys", *arguments])
-        keys.main()
+    def run(*arguments: str, program: Any = keys) -> list[dict[str, Any]]:
+        monkeypatch.setattr("sys.argv", ["program", *arguments])
+        program.main()
         events = logs.filter_log_events(logGroupName="audit")["events"]
         return [json.loads(event["message"]) for event in events]
 
@@ -158,6 +166,19 @@ def test_who_makes_and_revokes_keys_is_told(operator: Any, capsys: pytest.Captur
     assert {line["account"] for line in told} == {"acme"}
     assert all(line["by"].startswith("arn:aws:") for line in told)
     assert_clean(json.dumps(told), key, second)
+
+
+def test_who_changes_an_account_is_told_and_of_the_address_its_host(operator: Any) -> None:
+    url = "https://hooks.example.com/a?token=canary-token"
+    operator("acme", "--webhook-url", url, program=accounts)
+    operator("acme", program=accounts)  # only shown
+    told = operator("acme", "--webhook-url", "", program=accounts)
+    assert [(line["action"], line["account"], line["webhookHost"]) for line in told] == [
+        ("account.changed", "acme", "hooks.example.com"),
+        ("account.changed", "acme", None),
+    ]
+    assert all(line["by"].startswith("arn:aws:") for line in told)
+    assert_clean(json.dumps(told), "canary-token")
 
 
 def test_a_key_is_not_lost_where_the_audit_log_cannot_be_written(
