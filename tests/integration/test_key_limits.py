@@ -204,11 +204,31 @@ def test_environments_that_live_at_midnight_write_once_too(
     assert [row["usedOn"] for row in stack.rows("KeyUseTable")] == [stack.now - stack.now % DAY]
 
 
+@pytest.mark.parametrize("rate", [0, 5])
+def test_a_single_request_is_a_use_however_late_its_thread_is(stack: Stack, rate: int) -> None:
+    key = stack.new_key(rate=rate)
+    assert stack.create(founding(), key=key).status == 201
+    assert stack.rows("KeyUseTable") == []
+    assert stack.threads.run() == 1
+    (row,) = stack.rows("KeyUseTable")
+    assert row["usedOn"] == stack.now - stack.now % DAY
+
+
+def test_a_key_that_is_refused_is_no_use(stack: Stack) -> None:
+    stack.threads.at_once = True
+    assert stack.create(founding(), key=stack.new_key(revokedAt=1)).status == 401
+    assert stack.create(founding(), key=stack.new_key(expiresAt=1)).status == 401
+    assert stack.create(founding(), key=ids.new_api_key(livemode=False)).status == 401
+    assert stack.threads.run() == 0
+    assert stack.rows("KeyUseTable") == []
+
+
 def test_no_answer_waits_for_what_is_told(stack: Stack) -> None:
     for _ in range(20):
         assert stack.create(founding()).status == 201
     assert stack.rows("KeyUseTable") == []
     assert stack.threads.run() == 1
+    assert len(stack.rows("KeyUseTable")) == 1
 
 
 def test_no_key_stands_in_the_table(stack: Stack) -> None:

@@ -206,7 +206,7 @@ def get_key_use(key_hash: str) -> KeyUseRow:
 
 
 def tell_key_use(
-    key_hash: str, used_on: int, *, now: int, row: int, full_at: int, more: int
+    key_hash: str, used_on: int, now: int, *, row: int, full_at: int, more: int
 ) -> tuple[KeyUseRow, bool]:
     """Tell the row of a use: its day, and by how much `more` time the bucket will be full later.
 
