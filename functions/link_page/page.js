@@ -258,11 +258,14 @@
     if (mine !== turn) return;
     if (answer.kind === "ok") return draw(answer.value);
     if (answer.status === 401 && answer.kind === "refused" && answer.value.code === "unauthorized") {
-      // The session is over for so long that its token no longer counts, or the link was erased: how it stands, the
-      // server says.
+      // The session is over for so long that its token no longer counts, or the link was erased; who has the code can
+      // ask how it stands.
       remember("token", null);
       token = null;
-      return location.reload();
+      const { view } = body.dataset;
+      await watch();
+      if (body.dataset.view === view) show("used");
+      return;
     }
     failures += 1;
     if (failures > MOST_FAILURES) return show("away");
@@ -524,6 +527,7 @@
     if (!code || document.hidden || token) return;
     const answer = await call("POST", "link/status", isStatus, { code });
     if (token || sending) return; // claimed here in the meantime
+    if (answer.kind === "refused") return; // it ended long ago
     if (answer.kind === "ok" && answer.value.status !== "pending") {
       if (resume()) return; // in another tab of this browser
       leaveCode();

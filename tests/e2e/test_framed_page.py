@@ -72,6 +72,14 @@ def test_only_the_links_origins_may_frame_it(visit: OpenWindow, host: str, port:
     assert user.shown.url.startswith("chrome-error:")
 
 
+def test_a_frame_whose_link_is_erased_says_that_it_is_over(visit: OpenWindow, host: str) -> None:
+    user = visit(host=host)
+    user.agree(operations=ONE)
+    assert user.deployed.api.request("DELETE", f"/v1/links/{user.link['linkId']}").status == 200
+    user.sees("Latchkey canceled this request")
+    eventually(lambda: steps(user)[-1] == "ended")
+
+
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_a_browser_writes_the_origins_that_are_taken_as_they_are(browser: Browser, origin: str) -> None:
     with browser.new_context() as context:
