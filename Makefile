@@ -130,6 +130,9 @@ WEIGHED := latchkey_client stripe svix
 weigh: .venv/.ready $(WEIGHED:%=.local/bench/%/.ready) ## Import time, memory and size of the Python client beside two others
 	@$(LOCAL) bench.clients
 
+weigh-web: .venv/.ready ## Size, requests and time to ready of the script for web pages, on the local stack
+	@$(LOCAL) bench.web
+
 load: .venv/.ready ## Create and read links on the local stack at rising concurrency
 	@$(LOCAL) bench.load
 

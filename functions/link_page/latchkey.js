@@ -2,8 +2,8 @@
 // is a reason to ask /link/status, which alone decides.
 globalThis.Latchkey ??= (() => {
   "use strict";
-  const KEY = "latchkey"; // in storage, of the url whose callback is due
-  const PATIENCE = 8000; // ms, with a silent frame, and with the service when the user has left
+  const KEY = "latchkey"; // to the url whose callback is due
+  const PATIENCE = 8000; // ms, with a silent frame, and a silent service when the user has left
   const GLANCE = 2000; // ms, at an end that needs no reading
   const TEXTS = {
     en: ["Connect your account", "Close", "One moment", "Leave before it is done?", "Keep going", "Leave"],
@@ -99,11 +99,11 @@ globalThis.Latchkey ??= (() => {
     let heard, step; // from the page
     let leaving; // what is told if the service knows of no end
     let verdict; // while the user reads of it
-    let over, timer, late, ticker;
+    let over, back, kept, timer, late, ticker;
     let pause = 1000;
     const listening = new AbortController();
 
-    const call = (name, value) => { // apart, so that its errors stop nothing here
+    const call = (name, value) => { // apart: its errors stop nothing here
       if (on[name]) queueMicrotask(() => on[name]({ linkId, ...value }));
     };
     const hide = () => {
@@ -116,11 +116,15 @@ globalThis.Latchkey ??= (() => {
       over = true;
       clearTimeout(timer);
       listening.abort();
+      hide();
+      setTimeout(tell, back ? 1000 : 0, status, error); // storage comes back late
+    };
+    const tell = (status, error) => {
       if (current === leave) {
         current = null;
-        if (stored("getItem") === target?.href) stored("removeItem");
+        if (back && stored("getItem") !== kept) return; // another page has told it
+        if (target) stored("removeItem");
       }
-      hide();
       if (status === "complete") call("onComplete", { status });
       else call("onExit", { status, error });
     };
@@ -182,7 +186,7 @@ globalThis.Latchkey ??= (() => {
     const tick = (began) => {
       if (view.peer.closed) {
         clearInterval(ticker);
-        if (heard) leave(); // else it may be open, but cut off from here
+        if (heard) leave(); // else it may be open, but cut off
       } else if (!heard) {
         greet();
         if (performance.now() - began > PATIENCE) silent();
@@ -218,18 +222,15 @@ globalThis.Latchkey ??= (() => {
         target = new URL(address);
       } catch { return finish("invalid"); }
       stored("setItem", target.href);
-      const kept = stored("getItem");
+      kept = stored("getItem");
       const listen = (to, type, hears) => to.addEventListener(type, hears, { signal: listening.signal });
       listen(window, "message", hear);
       listen(window, "online", look);
       listen(document, "visibilitychange", () => { if (!document.hidden) look(); });
       listen(window, "pageshow", ({ persisted }) => {
         if (!persisted) return;
-        if (kept && stored("getItem") !== kept) { // told by another page meanwhile
-          on = {};
-          return finish();
-        }
-        if (!view) leaving = "closed"; // back from the redirect
+        back = true;
+        if (!view) leaving = "closed"; // from the redirect
         look();
       });
       if (view) {
@@ -251,7 +252,7 @@ globalThis.Latchkey ??= (() => {
     if (mode === "dialog" || (mode === "auto" && !matchMedia(SMALL).matches)) {
       try {
         view = openDialog(title, loaded, wantAway);
-      } catch { // an older browser
+      } catch { // an old browser
         if (mode === "dialog") leaving = "blocked";
       }
     }

@@ -1,42 +1,52 @@
-"""Two origins of this machine: a page that opens links, and a stand-in for the service whose page does as it is told."""
+"""Two origins of this machine: a page that opens links, and a stand-in for the service.
+
+What the real service cannot be made to do, it does: be silent, be cut off, end a link at once.
+"""
 
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Frame, Page
+from playwright.sync_api import BrowserContext, Error, Frame, Page
 
 from latchkey.domain import ids
 from tests.template import ROOT
 
+type Answer = tuple[int, dict[str, str], str]  # status, headers, body
+
 SCRIPT = ROOT / "functions/link_page/latchkey.js"
-CALLBACKS = ("onReady", "onEvent", "onComplete", "onExit")
 HEADERS = {"Content-Type": "text/html", "Cache-Control": "max-age=60"}  # what is no-store is in no bfcache
 
 # It answers the script's greeting, unless it is silent, and has words to say.
 LINK_PAGE = """<!doctype html><html lang="en"><title>Link</title><h1>Link</h1><input aria-label="Field">
 <script>
-let host, silent = %s;
+let host, step = "consent", silent = %s;
 const linkId = location.pathname.slice(1);
-const say = (type, more) => host.source.postMessage({ latchkey: type, linkId, ...more }, host.origin);
+const say = (type, more) => {
+  step = more?.step ?? step;
+  host.source.postMessage({ latchkey: type, linkId, ...more }, host.origin);
+};
 addEventListener("message", (event) => {
   if (event.data.latchkey !== "hello" || silent) return;
   host = event;
-  say("ready", { step: "consent", height: 300 });
+  say("ready", { step, height: 300 });
 });
 </script>"""
 
-HOST_PAGE = """<!doctype html><html lang="en"><title>Shop</title><meta name="viewport" content="width=device-width">
+HOST_PAGE = """<!doctype html><html lang="en"><title>Shop</title>
+<meta name="viewport" content="width=device-width">
 <script src="%s/latchkey.js"></script><script src="/host.js" defer></script>
 <main><h1>Shop</h1><button id="connect">Connect</button><p><a href="/other">Elsewhere</a></p></main>"""
 
 HOST_SCRIPT = """
+window.told = [];
+window.tell ??= (...told) => window.told.push(told);
 const callbacks = Object.fromEntries(["onReady", "onEvent", "onComplete", "onExit"].map(
   (name) => [name, (value) => tell(name, value)],
 ));
@@ -75,13 +85,18 @@ class Service:
     def end(self, url: str, status: str, error: dict[str, Any] | None = None) -> None:
         self.links[url.partition("code=")[2]] |= {"status": status, "error": error}
 
-    def answer(self, method: str, path: str, body: str) -> tuple[int, dict[str, str], str]:
+    def answer(self, path: str, body: str) -> Answer:
         if path == "/latchkey.js":
             return 200, {"Content-Type": "text/javascript"}, SCRIPT.read_text()
         if path == "/link/status":
-            headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/json"}
-            if method == "OPTIONS":
-                return 204, headers | {"Access-Control-Allow-Headers": "content-type"}, ""
+            headers = {
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Allow-Headers": "content-type",
+                "Access-Control-Max-Age": "86400",
+                "Content-Type": "application/json",
+            }
+            if not body:
+                return 204, headers, ""
             self.asked += 1
             if self.away:
                 return 503, headers, json.dumps({"error": "Away", "code": "unavailable"})
@@ -104,11 +119,11 @@ class HostSite:
     service: str
     url: str = ""
 
-    def answer(self, method: str, path: str, body: str) -> tuple[int, dict[str, str], str]:
+    def answer(self, path: str, _: str) -> Answer:
         if path == "/host.js":
             return 200, {"Content-Type": "text/javascript"}, HOST_SCRIPT
         policy = (
-            f"default-src 'none'; script-src 'self' {self.service}; "
+            f"default-src 'none'; img-src 'self'; script-src 'self' {self.service}; "
             f"frame-src {self.service}; connect-src {self.service}"
         )
         headers = HEADERS | {"Content-Security-Policy": policy}
@@ -129,7 +144,7 @@ def serving(name: str, site: Service | HostSite) -> Iterator[None]:
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length", 0))
             body = self.rfile.read(length).decode()
-            status, headers, text = site.answer(self.command, urlsplit(self.path).path, body)
+            status, headers, text = site.answer(urlsplit(self.path).path, body)
             self.send_response(status)
             for header, value in headers.items():
                 self.send_header(header, value)
@@ -137,7 +152,7 @@ def serving(name: str, site: Service | HostSite) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_POST = do_OPTIONS = do_GET
+        do_POST = do_OPTIONS = do_GET  # noqa: N815 # the base class's names
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 # the base class's name
             pass
@@ -173,15 +188,16 @@ class Host:
         self.hears("onReady")
         return self.context.pages[-1] if mode == "popup" else self.page.frames[-1]
 
-    def hears(self, *names: str, count: int = 1) -> Any:
+    def hears(self, *names: str, count: int = 1, seconds: float = 10) -> Any:
         """What the page is told last under one of the names, once it was told so often."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + seconds
         while len(found := [value for name, value in self.told if name in names]) < count:
             assert time.monotonic() < until, self.told
-            self.page.evaluate("1")  # which lets the browser tell
+            with suppress(Error):  # it is being left
+                self.page.evaluate("1")  # which lets the browser tell
         assert len(found) == count, self.told
         return found[-1]
 
-    def ends(self, *, count: int = 1) -> Any:
+    def ends(self, *, count: int = 1, seconds: float = 10) -> Any:
         """The one end that the page is told."""
-        return self.hears("onComplete", "onExit", count=count)
+        return self.hears("onComplete", "onExit", count=count, seconds=seconds)
