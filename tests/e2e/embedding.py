@@ -201,3 +201,14 @@ class Host:
     def ends(self, *, count: int = 1, seconds: float = 10) -> Any:
         """The one end that the page is told."""
         return self.hears("onComplete", "onExit", count=count, seconds=seconds)
+
+    def owes_nothing(self) -> None:
+        """The page, and each after it in its tab, has told its one end."""
+        self.ends()
+        assert self.page.evaluate("sessionStorage.getItem('latchkey')") is None
+
+    def has_no_popup(self) -> None:
+        until = time.monotonic() + 10
+        while len(self.context.pages) > 1:
+            assert time.monotonic() < until, self.context.pages
+            self.page.evaluate("1")
