@@ -20,7 +20,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)|src=\"([^\"]+)\"", page.read_text())
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)|src=\"(?!https?:)([^\"]+)\"", page.read_text())
     for file, heading, picture in links:
         target = page.parent / (file or picture) if file or picture else page
         assert target.exists(), target
