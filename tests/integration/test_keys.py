@@ -1,9 +1,11 @@
 """Keys that expire, that are restricted, and what is told of that; listing and revoking them."""
 
 import argparse
+import io
 
 import pytest
 
+from latchkey.adapters import telemetry
 from latchkey.domain import ids
 from local import keys
 from tests.integration.conftest import Stack, founding
@@ -122,6 +124,44 @@ def test_a_key_is_revoked_by_its_end_if_that_is_its_alone(
         )
     with pytest.raises(SystemExit, match="3 valid keys of acme end in"):
         keys.revoke_by_end(tables, twin[-4:], "acme")
+
+
+def test_the_command_makes_lists_and_revokes(
+    stack: Stack, tables: keys.Tables, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["keys", *arguments])
+        keys.main()
+        return capsys.readouterr().out.strip()
+
+    told: list[str] = []
+    monkeypatch.setattr(keys, "tables_of", lambda _: tables)
+    monkeypatch.setattr(keys, "reach", lambda _: None)
+    monkeypatch.setattr(keys, "tell", lambda _, action, **__: told.append(action))
+    options = (
+        "--label",
+        "Bob's shop",
+        "--expires",
+        "90d",
+        "--scopes",
+        "links:write",
+        "--rate",
+        "7",
+        "--burst",
+        "9",
+    )
+    key = run("create", "acme", "test", *options)
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", io.StringIO())
+    answer = stack.create(founding(), key=key)
+    assert (answer.status, answer.headers.get("Latchkey-Key-Expires")) == (201, None)
+    assert stack.get(answer.json["linkId"], key=key).status == 403
+    assert run("list", "acme").splitlines()[1].split() == [
+        *("test", key[-4:], "2024-01-01", "never", "2024-03-31", "-", "7/9", "Bob's", "shop", "links:write")
+    ]
+    run("revoke", key[-4:], "--account", "acme")
+    with pytest.raises(SystemExit, match="was revoked before"):
+        run("revoke", key)
+    assert told == ["key.created", "key.revoked"]
 
 
 @pytest.mark.parametrize(
