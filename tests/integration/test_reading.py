@@ -51,6 +51,7 @@ def test_a_pending_link_reads_back_with_every_field(stack: Stack) -> None:
         "claimedAt": None,
         "completedAt": None,
         "expiresAt": created["expiresAt"],
+        "erasedAt": None,
         "testClock": None,
     }
     assert answer.headers["Cache-Control"] == "no-store"

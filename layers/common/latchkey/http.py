@@ -30,9 +30,6 @@ from latchkey.services.key_use import Standing
 if TYPE_CHECKING:
     from latchkey.domain.catalogue import Document
 
-if TYPE_CHECKING:
-    from latchkey.domain.catalogue import Document
-
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     # What is imported when it is first needed is in no snapshot, and would make each start as slow as before.
     import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
