@@ -26,16 +26,16 @@ HEADERS = {"Content-Type": "text/html", "Cache-Control": "max-age=60"}  # what i
 # It answers the script's greeting, unless it is silent, and has words to say.
 LINK_PAGE = """<!doctype html><html lang="en"><title>Link</title><h1>Link</h1><input aria-label="Field">
 <script>
-let host, step = "consent", silent = %s;
+let host, step = "consent", height = 300, silent = %s;
 const linkId = location.pathname.slice(1);
 const say = (type, more) => {
-  step = more?.step ?? step;
+  ({ step = step, height = height } = more ?? {});
   host.source.postMessage({ latchkey: type, linkId, ...more }, host.origin);
 };
 addEventListener("message", (event) => {
   if (event.data.latchkey !== "hello" || silent) return;
   host = event;
-  say("ready", { step, height: 300 });
+  say("ready", { step, height });
 });
 </script>"""
 
