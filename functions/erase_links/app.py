@@ -13,7 +13,7 @@ from latchkey.services.erase_link import erase, erase_user
 def lambda_handler(request: http.CallerRequest) -> http.Response:
     """Erase a link, or links of a user."""
     if request.route == "DELETE /v1/links/{linkId}":
-        link, _ = erase(request.link(), request.now)
+        link, _ = erase(request.link(), request.caller, request.now)
         return http.answer(200, link_view(link, request.now) | {"result": None})
     body = request.json_object()
     if issues := erasure_issues(body):

@@ -67,7 +67,7 @@ def test_each_audited_request_is_told_once_with_who_and_what(
     assert answer.status < 300
     printed = output.text[before:]
     app.lambda_handler(handed_over(printed), None)
-    (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    *_, told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     wanted = {
         "action": http.AUDITED[route],
         "account": "acme",
@@ -82,6 +82,23 @@ def test_each_audited_request_is_told_once_with_who_and_what(
     assert told.pop("at") == json.loads(printed.splitlines()[-1])["timestamp"]
     assert told == wanted
     assert_clean(json.dumps(told), SAMPLE_KEY, link["claimCode"], "canary-user")
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("route", ["DELETE /v1/links/{linkId}", "POST /v1/erasures"])
+def test_each_link_is_told_of_once_when_it_is_erased(
+    stack: Stack, output: Output, capsys: pytest.CaptureFixture[str], route: str
+) -> None:
+    link = stack.create(founding(externalUserId="canary-user")).json
+    before = len(output.text)
+    for _ in range(2):
+        assert request(stack, route, link).status == 200
+    app.lambda_handler(handed_over(output.text[before:]), None)
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    (told,) = [line for line in lines if line["action"] == "link.erased"]
+    del told["at"]
+    who = {"account": "acme", "livemode": False, "keyLast4": SAMPLE_KEY[-4:]}
+    assert told == {"action": "link.erased", "linkId": link["linkId"], **who}
 
 
 def test_what_is_refused_or_only_read_is_not_told(
@@ -115,6 +132,7 @@ def test_every_route_by_which_something_is_made_or_ended_is_decided_on() -> None
         *("POST /link/claim", "POST /link/status", "POST /link/session/input", "POST /link/session/cancel"),
         *(route for route in changing if route.startswith("POST /v1/test/")),
     }
+    others.add("DELETE /v1/links/{linkId}")  # told of by link
     assert changing - others == set(http.AUDITED)
 
 

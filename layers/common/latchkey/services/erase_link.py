@@ -22,15 +22,15 @@ THREADS = 16
 INDEXED_MS = 2_000  # an index shows what was written some tenths of a second ago
 
 
-def erase(link: Link, now: int) -> tuple[Link, bool]:
+def erase(link: Link, caller: Caller, now: int) -> tuple[Link, bool]:
     """Erase the link, canceled if it is open; returns what is left of it, and whether this call did that."""
-    left, did = store.retrying(link, lambda current: _written_over(current, now))
+    left, did = store.retrying(link, lambda current: _written_over(current, caller, now))
     if left.secrets:
         end_link.delete_secrets(left)
     return left, did
 
 
-def _written_over(link: Link, now: int) -> tuple[Link, bool]:
+def _written_over(link: Link, caller: Caller, now: int) -> tuple[Link, bool]:
     if link.erased_at is not None:
         return link, False
     last = as_of(link, now)
@@ -39,7 +39,14 @@ def _written_over(link: Link, now: int) -> tuple[Link, bool]:
     left = store.write_over(link, erased(last, now))
     if link.status in OPEN:
         end_link.report(left)
-    telemetry.logger.info("erased", account=left.account, linkId=left.link_id)
+    telemetry.logger.info(
+        "erased",
+        account=caller.account,
+        livemode=caller.livemode,
+        keyLast4=caller.last4,
+        linkId=left.link_id,
+        audited="link.erased",
+    )
     return left, True
 
 
@@ -52,7 +59,7 @@ def erase_user(user: str, caller: Caller, clock: Callable[[], int]) -> tuple[int
 
     def erases(link: Link) -> bool:
         try:
-            return erase(link, clock())[1]
+            return erase(link, caller, clock())[1]
         except NotFoundError:
             return False  # its time was over
 
