@@ -87,7 +87,8 @@ class Service:
 
     def answer(self, path: str, body: str) -> Answer:
         if path == "/latchkey.js":
-            return 200, {"Content-Type": "text/javascript"}, SCRIPT.read_text()
+            headers = {"Content-Type": "text/javascript", "Access-Control-Allow-Origin": "*"}
+            return 200, headers, SCRIPT.read_text()
         if path == "/link/status":
             headers = {
                 "Access-Control-Allow-Origin": "*",
