@@ -177,7 +177,7 @@
   };
   const goBack = () => {
     if (!(host || (WEB.test($("back").href) && !framed)) || recall("returned") || leaving) return;
-    $("soon").hidden = false;
+    $("soon").hidden = framed; // there the host's script closes, before this does
     leaving = setTimeout(() => {
       stay();
       if (host) leave();
