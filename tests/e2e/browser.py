@@ -421,6 +421,6 @@ STATES: dict[str, Callable[[Visit], None]] = {
 # Those that are looked at in a frame too: one of each view, and where it differs most.
 FRAMED = (
     *("consent", "login-refused", "choice", "code-with-actions", "waiting", "working", "about-to-cancel"),
-    *("done", "done-return-to-site", "failed-card-declined", "stopped", "used", "canceled", "elsewhere"),
+    *("done", "done-return-to-app", "failed-card-declined", "stopped", "used", "canceled", "elsewhere"),
     *("incomplete", "away-in-session"),
 )
