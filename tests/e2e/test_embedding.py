@@ -246,12 +246,14 @@ def test_messages_of_other_windows_and_origins_move_nothing(host: OpenHost, serv
         return opened.value
 
     popup = open_popup("popup")
-    popup.evaluate("url => { location = url }", f"{shop.url}/plain")
+    popup.wait_for_url(link)
+    popup.evaluate("url => { setTimeout(() => { location = url; }); }", f"{shop.url}/plain")
     popup.wait_for_url("**/plain")  # the right window, and not the service's
     popup.evaluate(FORGED, ["opener", link_id])
     with shop.context.expect_page() as opened:
         shop.page.evaluate("url => { open(url) }", link)
     stranger = opened.value  # the service's, and not the window that was opened
+    stranger.wait_for_url(link)
     stranger.evaluate(FORGED, ["opener", link_id])
     shop.page.evaluate(FORGED, ["self", link_id])
     asked = service.asked

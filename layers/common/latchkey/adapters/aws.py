@@ -90,6 +90,7 @@ def _session() -> boto3.Session:
 
 def _client(service: str, config: Config = _CONFIG) -> Any:
     client: Any = _session().client(service, config=config)  # type: ignore[call-overload] # the names above
+    _keep_endpoint(client)
     lock, used = Lock(), time.time_ns()
 
     def before_send(**_: Any) -> None:
@@ -102,6 +103,23 @@ def _client(service: str, config: Config = _CONFIG) -> Any:
 
     client.meta.events.register("before-send", before_send)
     return client
+
+
+def _keep_endpoint(client: Any) -> None:
+    """Ask the service's rules where it is at the first call alone: to ask again takes a twentieth of each.
+
+    They judge by region, partition, FIPS and the like, none of which changes. botocore has no setting for it.
+    """
+    resolver = client._ruleset_resolver
+    kept: Any = None
+    ask = resolver.construct_endpoint
+
+    def construct_endpoint(**call: Any) -> Any:
+        nonlocal kept
+        kept = kept or ask(**call)
+        return kept
+
+    resolver.construct_endpoint = construct_endpoint
 
 
 @functools.cache
