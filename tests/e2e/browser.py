@@ -119,6 +119,16 @@ class Visit:
     def press(self, name: str) -> None:
         self.shown.get_by_role("button", name=self.said(name), exact=True).click()
 
+    def tab_to(self, role: str, name: str) -> None:
+        """Press Tab until the element has the focus, and shows it."""
+        wanted = self.shown.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type] # an ARIA role
+        for _ in range(8):
+            self.page.keyboard.press("Tab")
+            if wanted.evaluate("element => element === document.activeElement"):
+                assert wanted.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+                return
+        raise AssertionError(f"Tab does not reach {name}")
+
     def said(self, text: str) -> str:
         return in_language(self.language, text)
 

@@ -123,37 +123,27 @@ def test_the_keyboard_alone_is_enough(visit: OpenWindow) -> None:
     user = visit()
     user.open()
     keyboard = user.page.keyboard
-
-    def reach(role: str, name: str) -> None:
-        wanted = user.page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type] # an ARIA role
-        for _ in range(8):
-            keyboard.press("Tab")
-            if wanted.evaluate("element => element === document.activeElement"):
-                assert wanted.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
-                return
-        raise AssertionError(f"Tab does not reach {name}")
-
-    reach("button", "Continue")
+    user.tab_to("button", "Continue")
     keyboard.press("Enter")
     user.sees("Log in to T-Mobile")
-    reach("textbox", "User name")
+    user.tab_to("textbox", "User name")
     keyboard.type("user_otp")
-    reach("textbox", "Password")
+    user.tab_to("textbox", "Password")
     keyboard.type("pass_good")
     keyboard.press("Enter")
     user.sees("Enter the code that T-Mobile sent you")
-    reach("button", "Cancel")
+    user.tab_to("button", "Cancel")
     keyboard.press("Enter")
     expect(user.page.get_by_role("dialog")).to_be_visible()
     keyboard.press("Escape")
     expect(user.page.get_by_role("dialog")).not_to_be_visible()
     user.page.locator("h1:visible").focus()
-    reach("textbox", "One-time code")
+    user.tab_to("textbox", "One-time code")
     keyboard.type("123456")
-    reach("button", "Confirm")
+    user.tab_to("button", "Confirm")
     keyboard.press("Space")
     user.sees("All done")
-    reach("link", "Back to \u2068shop.example\u2069")
+    user.tab_to("link", "Back to \u2068shop.example\u2069")
     keyboard.press("Enter")
     user.page.wait_for_url(f"{user.link['returnUrl']}&status=complete")
 

@@ -565,3 +565,16 @@ class _CurrentStdout:
 def output(capsys: pytest.CaptureFixture[str]) -> Output:
     """What is printed from here on."""
     return Output(capsys)
+
+
+@pytest.fixture
+def stack_sleeps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting takes the stack's own time, where a test has one."""
+    if "stack" not in request.fixturenames:
+        return
+    stack: Stack = request.getfixturevalue("stack")
+
+    def sleep(seconds: float) -> None:
+        stack.now += round(1000 * seconds)
+
+    monkeypatch.setattr("time.sleep", sleep)

@@ -76,17 +76,7 @@ def canaried(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-@pytest.fixture(autouse=True)
-def _sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting takes the tests' own time."""
-    if "stack" not in request.fixturenames:
-        return
-    stack: Stack = request.getfixturevalue("stack")
-
-    def sleep(seconds: float) -> None:
-        stack.now += round(1000 * seconds)
-
-    monkeypatch.setattr("time.sleep", sleep)
+pytestmark = pytest.mark.usefixtures("stack_sleeps")
 
 
 # --- In whatever state the link is ---------------------------------------------------------------

@@ -18,18 +18,7 @@ from tests.integration.simulation import Simulation, simulation
 
 WRITE_MS, INDEX_MS = 7_000, 2_000  # what a write and its way into an index take at most
 
-
-@pytest.fixture(autouse=True)
-def _sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting takes the tests' own time."""
-    if "stack" not in request.fixturenames:
-        return
-    stack: Stack = request.getfixturevalue("stack")
-
-    def sleep(seconds: float) -> None:
-        stack.now += round(1000 * seconds)
-
-    monkeypatch.setattr("time.sleep", sleep)
+pytestmark = pytest.mark.usefixtures("stack_sleeps")
 
 
 def link(**changes: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class _Loader(Loader):
 
     The table of every endpoint of AWS is 7 MB of memory and a tenth of a cold start; each service's own rules
     (endpoint-rule-set-1.json) say where it is, in every partition. To copy an item node by node into what it
-    is already takes a seventh of a put's CPU: as a document it is sent, and comes, as it is.
+    is already takes a twentieth of a create's CPU: as a document it is sent, and comes, as it is.
     """
 
     def load_data_with_path(self, name: str) -> tuple[Any, str]:
